@@ -1,0 +1,1 @@
+"""Playing episodes: the engine, the records, the command line grammar."""

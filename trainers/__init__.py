@@ -1,0 +1,1 @@
+"""Training: episodes into gradient steps."""

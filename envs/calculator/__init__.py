@@ -1,0 +1,1 @@
+"""Arithmetic and word problems with one tool, an exact calculator."""

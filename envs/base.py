@@ -45,6 +45,7 @@ class ToolEnv(gymnasium.Env[tuple[Message, ...], Message], Generic[T, C]):
     fields as keyword arguments.
 
     Raises:
+        TypeError: on subclassing, a tool without a schema or with a name that `ToolEnv` uses itself.
         pydantic.ValidationError: a configuration field is unknown or out of its range.
     """
 
@@ -65,6 +66,9 @@ class ToolEnv(gymnasium.Env[tuple[Message, ...], Message], Generic[T, C]):
                     elif isinstance(argument, type) and issubclass(argument, EnvConfig):
                         cls.Config = argument
         cls.tools = tools_of(cls)
+        for name in cls.tools:
+            if hasattr(ToolEnv, name):
+                raise TypeError(f"tool {cls.__name__}.{name}: ToolEnv needs that name for itself; choose another")
 
     def __init__(self, *, sandbox: Mapping[str, Any] | None = None, **config: Any) -> None:
         self.config: C = self.Config(**config)
@@ -209,7 +213,8 @@ class ToolEnv(gymnasium.Env[tuple[Message, ...], Message], Generic[T, C]):
             raise ToolError(call.error, "unreadable")
         if call.name not in self.tools:
             raise ToolError(f"no tool {call.name[:80]!r}; there are: {', '.join(self.tools)}", "unknown_tool")
-        result = getattr(self, call.name)(**self.tools[call.name].read(call.arguments))
+        # Looked up on the class: an instance attribute of the same name ("messages", "config") does not hide a tool.
+        result = getattr(type(self), call.name)(self, **self.tools[call.name].read(call.arguments))
         if inspect.iscoroutine(result):
             result = asyncio.run(result)
         return result if isinstance(result, str) else to_json(result).decode()

@@ -64,7 +64,9 @@ def find_env(name: str) -> str:
     if module:
         _import(module, name)
     _load_entry_points()
-    matches = [id for id in _known if short in (id, id.rpartition("-v")[0])]
+    # What was registered with Gymnasium directly is found too, though not listed: most of it is no ToolEnv.
+    versioned = [id for id in gymnasium.registry if re.search(r"-v\d+$", id)]
+    matches = [id for id in versioned if short in (id, id.rpartition("-v")[0])]
     if matches:
         best = max(matches, key=lambda id: int(id.rpartition("-v")[2]))
         return f"{module}:{best}" if module else best
@@ -97,6 +99,8 @@ def env_class(id: str) -> type[ToolEnv[Any, Any]]:
 
 
 def _import(module: str, name: str) -> None:
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UsageError(f"env={name}: {module!r} is no module name, as in 'my_package.envs:MyEnv-v0'")
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:

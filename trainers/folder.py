@@ -1,0 +1,138 @@
+"""The folder of a run: what lies where, and who may write into it."""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from rollout.cli import merge, read_config
+from sandboxes.errors import UsageError
+from trainers.config import TrainConfig
+
+MIN_FREE_BYTES = 100 << 20
+"""A run is not begun with less room than this; a run of the embedded model writes about half of it."""
+
+_FIXED = ("env", "sandbox", "model", "seed", "eval", "peft")
+
+
+class RunFolder:
+    """`runs/<name>/`. Made by `open`; afterwards everything of the run is written below `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.json"
+        self.metrics = path / "metrics.jsonl"
+        self.summary = path / "summary.json"
+        self.curve = path / "learning_curve.png"
+        self.log = path / "run.log"
+        self.checkpoints = path / "checkpoints"
+        self.final = path / "final"
+
+    @classmethod
+    def open(cls, config: TrainConfig) -> "RunFolder":
+        """Make the folder, or take up an existing one if `config.resume`, and save the configuration in it.
+
+        Raises:
+            UsageError: the folder holds something already, cannot be written, or has nothing to resume.
+        """
+        path = Path(config.out) if config.out else _next_free(config.env_name)
+        _check_contents(path, config)
+        folder = cls(path)
+        try:
+            folder.records("train").parent.mkdir(parents=True, exist_ok=True)
+            saved = {**config.model_dump(mode="json"), "out": str(path), "resume": False}
+            folder.config.write_text(json.dumps(saved, indent=2) + "\n", encoding="utf-8")
+            free = shutil.disk_usage(path).free
+        except OSError as error:
+            raise UsageError(f"out={path}: cannot be written: {error.strerror or error}") from error
+        if free < MIN_FREE_BYTES:
+            raise UsageError(f"out={path}: only {free >> 20} MB are free there, a run needs {MIN_FREE_BYTES >> 20} MB")
+        return folder
+
+    def records(self, name: str) -> Path:
+        """Return the file of the trajectories of `train`, or of one evaluation: `before-greedy`, `after-sampled`, …"""
+        return self.path / "trajectories" / f"{name}.jsonl"
+
+    def files(self) -> list[Path]:
+        """Return what there is for a person to look at, in order of interest."""
+        known = (self.summary, self.curve, self.metrics, self.records("train").parent, self.final, self.checkpoints)
+        return [path for path in (*known, self.config, self.log) if path.exists()]
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Append one JSON line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a JSON-lines file; nothing if there is none. A last line that was cut short is left out."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader finds the old text or the new, never half of it."""
+    partial = path.with_suffix(path.suffix + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def resumed(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the data of a line laid on top of the configuration of the run that it resumes, if it resumes one.
+
+    Raises:
+        UsageError: there is nothing to resume, or the line changes what must stay.
+    """
+    if data.get("resume") is not True:
+        return data
+    out = data.get("out")
+    if not isinstance(out, str) or not out:
+        raise UsageError("resume=true: say which run goes on, as in out=runs/code_exec-1")
+    earlier = read_config(Path(out) / "config.json", f"out={out}: no run to resume: config.json")
+    merged: dict[str, Any] = merge(earlier, data)
+    return merged
+
+
+def check_unchanged(config: TrainConfig, earlier: Mapping[str, Any]) -> None:
+    """Check that a resumed run keeps what its figures depend on.
+
+    Raises:
+        UsageError: an option was changed that must stay.
+    """
+    now = config.model_dump(mode="json")
+    for name in _FIXED:
+        if now[name] != earlier.get(name):
+            raise UsageError(
+                f"resume=true: {name} is {_short(now[name])} on the line but {_short(earlier.get(name))} in the run; "
+                "leave it out, or begin another run"
+            )
+
+
+def _check_contents(path: Path, config: TrainConfig) -> None:
+    try:
+        occupied = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:
+        raise UsageError(f"out={path}: cannot be read: {error.strerror or error}") from error
+    if config.resume:
+        check_unchanged(config, read_config(path / "config.json", f"out={path}: no run to resume: config.json"))
+    elif occupied and not path.is_dir():
+        raise UsageError(f"out={path}: is a file, not a folder")
+    elif occupied:
+        raise UsageError(f"out={path}: is not empty; name another folder, or go on with resume=true")
+
+
+def _next_free(name: str, root: Path = Path("runs")) -> Path:
+    candidates: Iterable[Path] = (root / f"{name}-{number}" for number in count(1))
+    return next(path for path in candidates if not path.exists())
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

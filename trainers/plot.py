@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 _REWARD, _SUCCESS, _GREEDY, _INK = "#8a8f98", "#1f6feb", "#1a7f37", "#24292f"
 
@@ -28,6 +29,8 @@ def save_learning_curve(
         if name in evaluations:
             _draw_held_out(axes, evaluations[name], step, side * max(last, 10) * 0.012, labelled=name == "before")
     _dress(axes, title, last)
+    if axes.get_legend_handles_labels()[1]:
+        figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=4)
     figure.savefig(path)
 
 
@@ -46,8 +49,8 @@ def _draw_training(axes: Axes, rows: Sequence[Mapping[str, float]]) -> None:
         points = [(row["step"], row[key]) for row in rows if key in row]
         if points:
             steps, values = zip(*points, strict=True)
-            axes.plot(steps, values, ".", color=colour, alpha=0.3, markersize=4, markeredgewidth=0)
-            axes.plot(steps, smooth(values), color=colour, linewidth=1.8, label=label)
+            axes.plot(steps, values, ".", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
+            axes.plot(steps, smooth(values), color=colour, linewidth=1.8, label=f"{label} (smoothed)")
 
 
 def _draw_held_out(axes: Axes, figures: Mapping[str, Any], step: float, shift: float, *, labelled: bool) -> None:
@@ -65,19 +68,19 @@ def _draw_held_out(axes: Axes, figures: Mapping[str, Any], step: float, shift: f
             markersize=6,
             markeredgecolor="white",
             capsize=3,
-            label=f"held-out success, {kind}" if labelled else None,
+            label=f"held-out, {kind}" if labelled else None,
             zorder=3,
         )
 
 
 def _dress(axes: Axes, title: str, last: float) -> None:
-    axes.set_title(title, loc="left", fontsize=11, color=_INK)
+    axes.set_title(title, loc="left", fontsize=11, color=_INK, parse_math=False)
     axes.set_xlabel("optimiser step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     low, high = axes.get_ylim()
     axes.set_ylim(min(-0.02, low), max(1.02, high))
-    axes.set_xlim(-0.05 * max(last, 10), last + 0.05 * max(last, 10))
+    margin = 0.06 * max(last, 10)
+    axes.set_xlim(-margin, last + margin)
     axes.grid(axis="y", color="#d0d7de", linewidth=0.6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(frameon=False, fontsize=8.5, loc="lower right")

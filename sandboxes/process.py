@@ -143,6 +143,8 @@ class ProcessSandbox:
             raise self._failure() from error
         if frame is None:
             self._fault = "the launcher ended"
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._launcher.wait(1.0)  # its end may be seen before its exit status
             raise self._failure()
         if "error" in frame[0]:
             self._fault = str(frame[0]["error"])

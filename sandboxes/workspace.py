@@ -71,9 +71,7 @@ class Workspace:
         if os.fstat(self._root).st_nlink == 0:
             raise FileNotFoundError(f"the work space {self.path} was removed")
         os.fchmod(self._root, 0o700)
-        while names := os.listdir(self._root):
-            for name in names:
-                _remove(self._root, name)
+        _clear(self._root)
 
     def remove(self) -> None:
         """Remove the folder and give its descriptor back. Doing so twice is allowed."""
@@ -117,20 +115,40 @@ def _blaming(names: tuple[str, ...]) -> Iterator[None]:
         raise
 
 
-def _remove(root: int, name: str) -> None:
-    """Remove one entry; folders inside a folder move up to `root`, so depth costs no recursion and no long path."""
-    if _unlinked(root, name):
-        return
-    os.chmod(name, 0o700, dir_fd=root)
-    folder = os.open(name, _FOLDER, dir_fd=root)
+def _clear(root: int) -> None:
+    """Remove what is in the folder `root`, without recursion, long paths or a descriptor for each level."""
+    folder = os.open(".", _FOLDER, dir_fd=root)
+    pending = [_unlink_files(folder)]  # of each folder from the root down, the folders still in it
+    places = [_place(folder)]
     try:
-        for entry in os.listdir(folder):
-            if not _unlinked(folder, entry):
-                os.chmod(entry, 0o700, dir_fd=folder)
-                os.rename(entry, f".{os.urandom(8).hex()}", src_dir_fd=folder, dst_dir_fd=root)
+        while pending[-1] or len(pending) > 1:
+            down = bool(pending[-1])
+            if down:
+                os.chmod(pending[-1][-1], 0o700, dir_fd=folder)
+            beside = os.open(pending[-1][-1] if down else "..", _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = beside
+            if down:
+                pending.append(_unlink_files(folder))
+                places.append(_place(folder))
+                continue
+            pending.pop()
+            places.pop()
+            if _place(folder) != places[-1]:
+                raise OSError(errno.EBUSY, "a folder was moved while it was emptied")
+            os.rmdir(pending[-1].pop(), dir_fd=folder)
     finally:
         os.close(folder)
-    os.rmdir(name, dir_fd=root)
+
+
+def _place(folder: int) -> tuple[int, int]:
+    status = os.fstat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _unlink_files(folder: int) -> list[str]:
+    """Remove what is no folder, and return the names of the folders."""
+    return [name for name in os.listdir(folder) if not _unlinked(folder, name)]
 
 
 def _unlinked(folder: int, name: str) -> bool:

@@ -28,7 +28,7 @@ BOOTSTRAP = (
 )
 """What the parent runs with `python -c`: its own `sys.path` as JSON, the socket, the pipe that ends with the parent."""
 
-_SWITCH_S = 0.0001
+_SWITCH_S = 0.0005
 """A tool that computes without end gives way to the other episodes of its process this often."""
 _MOST_ABANDONED = 256  # threads left waiting; with more the process ends, and its episodes go on in a new one
 _READ_BYTES = 1 << 18

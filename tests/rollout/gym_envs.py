@@ -6,13 +6,14 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from envs import EnvConfig, EnvSpec, Episode, Message, Rubric, Split, Task, ToolCall, ToolEnv, register, tool
+from envs import EnvConfig, EnvSpec, Message, Rubric, Split, Task, ToolCall, ToolEnv, register, tool
 from sandboxes import SandboxError
 
 
@@ -43,7 +44,7 @@ class LabEnv(ToolEnv[Count, LabConfig]):
 
     def begin(self) -> None:
         if "never begins" in self.task.prompt:
-            time.sleep(3600)
+            time.sleep(30)
         if "no sandbox" in self.task.prompt:
             raise SandboxError("no machine left")
 
@@ -129,8 +130,19 @@ class LabEnv(ToolEnv[Count, LabConfig]):
 
     @tool
     def whoami(self) -> str:
-        """Return the process and the thread."""
-        return f"{os.getpid()}"
+        """Return the process, the thread, and whether torch is loaded."""
+        return f"{os.getpid()} {threading.get_ident()} {'torch' in sys.modules}"
+
+    @tool
+    def stop(self) -> str:
+        """End the episode."""
+        self.finish()
+        return "over"
+
+    @tool
+    def big(self, size: int) -> str:
+        """Return a long text."""
+        return "x" * size
 
     def _mark(self, name: str) -> bool:
         """Leave a file for the test; returns whether it is the first of its name for this task."""
@@ -164,10 +176,6 @@ def call(name: str, **arguments: Any) -> Message:
 def spec(name: str = "Lab", **config: Any) -> EnvSpec:
     """Return the spec of an environment of this module."""
     return EnvSpec(f"tests.rollout.gym_envs:{name}-v0", config)
-
-
-def episode_answer(episode: Episode[Count]) -> str:
-    return episode.answer
 
 
 register(id="Lab-v0", entry_point="tests.rollout.gym_envs:LabEnv")

@@ -6,20 +6,31 @@ would write that turn differently.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from transformers import PreTrainedTokenizerBase
 
 from agents.control_tokens import MARK, ControlTokens
 from agents.response_template import ResponseTemplateSyntax
-from agents.tool_syntax import HermesSyntax, Syntax
+from agents.tool_syntax import HermesSyntax, Syntax, Tools
 from envs import Message, ToolCall
-
-Tools = Sequence[Mapping[str, Any]]
 
 PROBE_CALL = ToolCall(name="probe_tool", arguments='{"first": 7, "second": "two words"}', id="call_0")
 """The call that a template is tried with."""
+PROBE_TOOL = {
+    "type": "function",
+    "function": {
+        "name": PROBE_CALL.name,
+        "description": "Return its arguments.",
+        "parameters": {
+            "type": "object",
+            "properties": {"first": {"type": "integer"}, "second": {"type": "string"}},
+            "required": ["first", "second"],
+        },
+    },
+}
+"""The tool that it calls."""
 
 
 class ChatCodec:
@@ -68,12 +79,12 @@ class ChatCodec:
         text = self.render(before + self._dicts(new, removed), self.control.disarm(tools, removed))
         return tuple(self.control.encode(self._after_turn(text, bool(answered)), removed))
 
-    def parse(self, completion_ids: Sequence[int]) -> Message:
+    def parse(self, completion_ids: Sequence[int], tools: Tools = ()) -> Message:
         """Return the assistant message that sampled ids say. Never raises on what a policy can sample."""
         ids = list(completion_ids)
         if ids and ids[-1] in self.stop_ids:
             ids.pop()
-        return self._reader.read(cast(str, self.tokenizer.decode(ids, skip_special_tokens=False)))
+        return self._reader.read(cast(str, self.tokenizer.decode(ids, skip_special_tokens=False)), tools)
 
     def render(self, messages: list[dict[str, Any]], tools: Any = None, *, generation_prompt: bool = True) -> str:
         """Return the template's text for messages in its own form, which must hold no control tokens."""
@@ -112,7 +123,7 @@ class ChatCodec:
         if getattr(self.tokenizer, "response_template", None) is not None:
             candidates.append(ResponseTemplateSyntax(self.tokenizer, prompt))
         written = self.completion_of(as_template_message(Message.assistant("", PROBE_CALL)))
-        return next((syntax for syntax in candidates if _same_call(syntax.read(written))), None)
+        return next((syntax for syntax in candidates if _same_call(syntax.read(written, [PROBE_TOOL]))), None)
 
 
 def as_template_message(message: Message) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class TransformersAgent:
         )
         await self._driver.run(request)
         return Generation(
-            message=self.codec.parse(request.completion_ids),
+            message=self.codec.parse(request.completion_ids, prompt.tools),
             prompt_ids=prompt_ids,
             completion_ids=tuple(request.completion_ids),
             logprobs=tuple(request.logprobs),

@@ -7,22 +7,10 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from agents.codec import PROBE_CALL, ChatCodec, as_template_message
+from agents.codec import PROBE_CALL, PROBE_TOOL, ChatCodec, as_template_message
 from agents.tool_syntax import HermesSyntax
 from envs import Message
 
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "probe_tool",
-        "description": "Return its arguments.",
-        "parameters": {
-            "type": "object",
-            "properties": {"first": {"type": "integer"}, "second": {"type": "string"}},
-            "required": ["first", "second"],
-        },
-    },
-}
 _THINKING = re.compile(r"<think>.*?</think>\s*", re.S)
 
 
@@ -73,12 +61,12 @@ def _examine_stop(codec: ChatCodec, report: TemplateReport) -> None:
 
 
 def _examine_tools(codec: ChatCodec, report: TemplateReport) -> None:
-    said = codec.render([_user("hello")], [_TOOL])
+    said = codec.render([_user("hello")], [PROBE_TOOL])
     if "probe_tool" in said:
         report.note("Tools are shown to the model.")
     else:
         report.object("The template does not show the tools to the model.")
-    played = codec.render(_PLAYED, [_TOOL])
+    played = codec.render(_PLAYED, [PROBE_TOOL])
     if all(part in played for part in ("probe_tool", "two words")):
         report.note("Tool calls are written into the conversation.")
     else:
@@ -92,15 +80,15 @@ def _examine_tools(codec: ChatCodec, report: TemplateReport) -> None:
 def _examine_history(codec: ChatCodec, report: TemplateReport) -> None:
     rewritten = False
     for count in (2, 4):
-        before = codec.render(_PLAYED[:count], [_TOOL], generation_prompt=False)
-        after = codec.render(_PLAYED, [_TOOL])
+        before = codec.render(_PLAYED[:count], [PROBE_TOOL], generation_prompt=False)
+        after = codec.render(_PLAYED, [PROBE_TOOL])
         if not after.startswith(before.rstrip()):
             rewritten = True
             if not _THINKING.sub("", after).startswith(_THINKING.sub("", before).rstrip()):
                 report.object("The template rewrites earlier messages when new ones follow.")
                 return
     thought = [_user("hello"), {"role": "assistant", "content": "<think>\na thought\n</think>\n\nhi"}, _user("more")]
-    if rewritten or "a thought" not in codec.render(thought, [_TOOL]):
+    if rewritten or "a thought" not in codec.render(thought, [PROBE_TOOL]):
         report.note("The template drops thinking from earlier turns; here what was sampled stays, to the token.")
     else:
         report.note("Earlier messages stay as they were when new ones follow.")

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from transformers import PreTrainedTokenizerBase
 
-from agents.tool_syntax import call_of
+from agents.tool_syntax import Tools, call_of
 from envs import Message, ToolCall
 
 
@@ -16,11 +16,12 @@ class ResponseTemplateSyntax:
         self._tokenizer = tokenizer
         self._prompt = prompt
 
-    def read(self, text: str) -> Message:
+    def read(self, text: str, tools: Tools) -> Message:
         """Return the message; what the parser refuses becomes a call with an error."""
         try:
             # transformers 5.17 raises without prefix=: it is always given, so what it raises is about the text.
-            parsed = cast(dict[str, Any], self._tokenizer.parse_response(text, prefix=self._prompt))
+            answer = self._tokenizer.parse_response(text, prefix=self._prompt, tools=[dict(tool) for tool in tools])
+            parsed = cast(dict[str, Any], answer)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             reason = f"the tool call cannot be read: {str(error)[:200]}"
             return Message(role="assistant", tool_calls=(ToolCall(name="", id="call_0", error=reason),))

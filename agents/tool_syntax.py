@@ -6,9 +6,13 @@ which the environment tells the policy. Reading never raises, whatever the text.
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from envs import Message, ToolCall
+
+Tools = Sequence[Mapping[str, Any]]
+"""Tool schemas in the OpenAI function format."""
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 
@@ -21,8 +25,11 @@ _NAME = re.compile(r'"name"\s*:\s*"([^"\\]*)"')
 class Syntax(Protocol):
     """How a model writes an assistant message."""
 
-    def read(self, text: str) -> Message:
-        """Return the message that `text` (one whole turn without its stop token) says. Never raises."""
+    def read(self, text: str, tools: Tools) -> Message:
+        """Return the message that `text` (one whole turn without its stop token) says. Never raises.
+
+        `tools` are those on offer: a syntax that writes numbers like words reads their types from the schemas.
+        """
         ...
 
 
@@ -33,7 +40,7 @@ class HermesSyntax:
         """`opens_thinking`: the generation prompt ends in `<think>`, so that a turn begins within its thinking."""
         self._before = "<think>" if opens_thinking else ""
 
-    def read(self, text: str) -> Message:
+    def read(self, text: str, tools: Tools = ()) -> Message:
         """Return the message; thinking is left out of its content, and a call within thinking is no call."""
         text = without_thinking(self._before + text)
         if OPEN not in text:

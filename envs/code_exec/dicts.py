@@ -113,7 +113,10 @@ DICTS = (
         "greater_n",
         "d, n",
         "{k: v * $a for k, v in d.items() if v > n}",
-        ("the items of d with value greater than n, values times $a",),
+        (
+            "the items of d with value greater than n, values times $a",
+            "keep the items of d with value greater than n, values times $a",
+        ),
         (NUMBERS,),
     ),
 )

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from envs.base import EnvConfig, Split, ToolEnv
-from envs.code_exec.grading import Grade, Question, grade
+from envs.code_exec.grading import Grade, grade
 from envs.code_exec.tasks import CodeTask, code_tasks
 from envs.messages import Message, ToolCall
 from envs.rubric import Episode, Rubric
@@ -35,10 +35,10 @@ class CodeExecConfig(EnvConfig):
     max_result_bytes: int = Field(1024, ge=256)
     """Bytes of one tool result that the policy is shown; the rest is cut, and the policy is told."""
     train_tasks: int = Field(4096, ge=1)
-    """Training tasks, of the 18,945 there are."""
+    """Training tasks, of the 19,107 there are."""
     test_tasks: int = Field(512, ge=1)
-    """Held-out tasks, of the 2,713 there are: neither their wording nor their solution occurs in training."""
-    hidden_tests: int = Field(8, ge=1, le=50)
+    """Held-out tasks, of the 2,735 there are: neither their wording nor their solution occurs in training."""
+    hidden_tests: int = Field(8, ge=1, le=32)
     """Hidden tests of a task."""
     timeout_s: float = Field(2.0, gt=0, le=60)
     """Wall-clock seconds of one `run_python`, and of the grading of one submission (all its hidden tests)."""
@@ -99,9 +99,8 @@ class CodeExecEnv(ToolEnv[CodeTask, CodeExecConfig]):
         """Run the hidden tests on the submission, if there is one."""
         if self._submission is None:
             return asdict(Grade())
-        questions = [Question(case.inputs, case.expected) for case in self.task.tests]
         with lease(self.sandbox_options) as sandbox:
-            return asdict(grade(sandbox, self._submission, questions, timeout_s=self.config.timeout_s))
+            return asdict(grade(sandbox, self._submission, self.task.tests, timeout_s=self.config.timeout_s))
 
     def reference(self, task: CodeTask) -> Iterator[Message]:
         """Yield the submission of the reference solution; on a quarter of the tasks it is tried first."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from sandboxes import ExecResult, Sandbox, SandboxError
 
@@ -75,6 +75,17 @@ main()
 """
 
 
+class Case(BaseModel):
+    """One hidden test."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inputs: list[JsonValue]
+    """The arguments, in order."""
+    expected: JsonValue
+    """What the reference solution returns for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grade:
     """What became of a submission. It tells how many hidden tests passed, and nothing of what is in them."""
@@ -87,23 +98,15 @@ class Grade:
     """Hidden tests passed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One hidden test as the grader wants it: arguments and expected value, JSON data."""
-
-    inputs: Sequence[JsonValue]
-    expected: JsonValue
-
-
 def grade(
-    sandbox: Sandbox, source: str, questions: Sequence[Question], *, function: str = "f", timeout_s: float = 2.0
+    sandbox: Sandbox, source: str, cases: Sequence[Case], *, function: str = "f", timeout_s: float = 2.0
 ) -> Grade:
-    """Run `source` once, call `function` on the inputs of every question, and compare. `timeout_s` is for all of it.
+    """Run `source` once, call `function` on the inputs of every case, and compare. `timeout_s` is for all of it.
 
     Raises:
         SandboxError: the sandbox failed, or did not get as far as reading the submission.
     """
-    order = {"source": source, "function": function, "inputs": [list(question.inputs) for question in questions]}
+    order = {"source": source, "function": function, "inputs": [list(case.inputs) for case in cases]}
     result = sandbox.run(["python", "-c", _DRIVER], stdin=json.dumps(order), timeout_s=timeout_s)
     lines = list(_lines(result))
     if lines[:1] != ["started"]:
@@ -111,14 +114,14 @@ def grade(
     answers = _answers(lines)
     return Grade(
         parses=lines[1:2] == ["parsed"],
-        runs=all(answers.get(index, {}).get("returned") is True for index in range(len(questions))),
-        passed=sum(_passes(answers.get(index, {}), question.expected) for index, question in enumerate(questions)),
+        runs=all(answers.get(index, {}).get("returned") is True for index in range(len(cases))),
+        passed=sum(_passes(answers.get(index, {}), case.expected) for index, case in enumerate(cases)),
     )
 
 
 def _lines(result: ExecResult) -> Iterator[Any]:
-    """Yield the values of the lines that are JSON: all of them are the submission's word, of the first two only."""
-    for line in result.stdout.splitlines():
+    """Yield the values of the lines that are JSON: the first two are the driver's word, the rest the submission's."""
+    for line in result.stdout.split("\n"):
         try:
             yield json.loads(line)
         except (ValueError, RecursionError):

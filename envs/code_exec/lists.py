@@ -163,7 +163,10 @@ LISTS = (
         "fold",
         "xs",
         "r = $a\nfor v in xs:\n    r = r * $b + v\nreturn r",
-        ("start with $a, then for each number in xs multiply by $b and add it",),
+        (
+            "start with $a, then for each number in xs multiply by $b and add it",
+            "from $a on, for each number in xs multiply by $b and add it",
+        ),
         (LOW, DIGITS),
     ),
     Family(

@@ -70,7 +70,7 @@ STRINGS = (
         "split_at",
         "s",
         "s.split($a)",
-        ("split s at each $a", "the parts of s between each $a"),
+        ("split s at each $a", "cut s into a list at each $a"),
         (LETTERS + WORDS,),
     ),
     Family(
@@ -84,7 +84,7 @@ STRINGS = (
         "find",
         "s",
         "s.find($a)",
-        ("the first position of $a in s, or -1", "find $a in s, or -1"),
+        ("the first position of $a in s, or -1", "the position of the first $a in s, or -1"),
         (LETTERS + WORDS,),
     ),
     Family(
@@ -161,7 +161,7 @@ STRINGS = (
         "part_before",
         "s",
         "s.partition($a)[0]",
-        ("the part of s before the first $a", "s up to the first $a"),
+        ("the part of s before the first $a", "what comes in s before the first $a"),
         (LETTERS,),
     ),
     Family(

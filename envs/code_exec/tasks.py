@@ -11,17 +11,19 @@ from itertools import zip_longest
 from random import Random
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, JsonValue
-
 from envs.base import Split
 from envs.code_exec.dicts import DICTS
 from envs.code_exec.family import DIGITS, LETTERS, WORDS, Constant, Family
-from envs.code_exec.inputs import draw
+from envs.code_exec.grading import Case
+from envs.code_exec.inputs import draw, edges
 from envs.code_exec.integers import INTEGERS
 from envs.code_exec.lists import LISTS
 from envs.code_exec.strings import STRINGS
 from envs.tasks import Task
 from sandboxes import UsageError
+
+Problem = tuple[Family, tuple[Constant, ...], int]
+"""A family, its constants, and the index of the wording."""
 
 FAMILIES: tuple[Family, ...] = tuple(
     family for row in zip_longest(INTEGERS, LISTS, STRINGS, DICTS) for family in row if family is not None
@@ -32,17 +34,6 @@ TEST_SHARE = 8
 """One solution in this many is held out."""
 _CANDIDATES = 3
 """Inputs drawn for each hidden test that is kept."""
-
-
-class Case(BaseModel):
-    """One hidden test."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    inputs: list[JsonValue]
-    """The arguments, in order."""
-    expected: JsonValue
-    """What the reference solution returns for them."""
 
 
 class CodeTask(Task):
@@ -65,20 +56,20 @@ def code_tasks(split: Split, count: int, tests: int) -> tuple[CodeTask, ...]:
     Raises:
         UsageError: there are not so many.
     """
-    problems = _problems(split)
-    if count > len(problems):
-        raise UsageError(f"env.{split}_tasks={count}: there are {len(problems)}")
-    return tuple(_task(*problem, tests) for problem in problems[:count])
+    known = problems(split)
+    if count > len(known):
+        raise UsageError(f"env.{split}_tasks={count}: there are {len(known)}")
+    return tuple(_task(*problem, tests) for problem in known[:count])
 
 
 @cache
-def _problems(split: Split) -> tuple[tuple[Family, tuple[Constant, ...], int], ...]:
-    """Return family, constants and wording of every problem of a split."""
+def problems(split: Split) -> tuple[Problem, ...]:
+    """Return family, constants and index of the wording of every problem of a split, the families in turn."""
     rows = zip_longest(*(_of_family(family, split) for family in FAMILIES))
     return tuple(problem for row in rows for problem in row if problem is not None)
 
 
-def _of_family(family: Family, split: Split) -> Iterator[tuple[Family, tuple[Constant, ...], int]]:
+def _of_family(family: Family, split: Split) -> Iterator[Problem]:
     chosen = [values for values in family.combinations if _is_test(family.solution(values)) == (split == "test")]
     for turn in range(len(family.wordings)):
         for index, constants in enumerate(chosen):
@@ -104,7 +95,8 @@ def _task(family: Family, constants: tuple[Constant, ...], wording: int, tests: 
 def _hidden_tests(family: Family, constants: tuple[Constant, ...], count: int, rng: Random) -> tuple[Case, ...]:
     """Choose inputs on which nearby constants give another result, then inputs of as many results as possible."""
     drawn = [draw(family.parameters, constants, rng, nonempty=family.nonempty) for _ in range(count * _CANDIDATES)]
-    inputs = list({repr(args): args for args in drawn}.values())
+    candidates = drawn + edges(family.parameters, constants)
+    inputs = list({repr(args): args for args in candidates}.values())
     function = family.function(constants)
     expected = [function(*args) for args in inputs]
     first = _telling(family, constants, inputs, expected)

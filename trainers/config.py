@@ -85,7 +85,7 @@ class PeftOptions(BaseModel):
 
     r: int = Field(0, ge=0)
     """Rank of the adapters; 0 trains all weights."""
-    alpha: float = Field(32.0, gt=0)
+    alpha: int = Field(32, ge=1)
     """Scale of the adapters' output, divided by the rank."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout before the adapters."""

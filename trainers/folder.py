@@ -29,6 +29,7 @@ class RunFolder:
         self.log = path / "run.log"
         self.checkpoints = path / "checkpoints"
         self.final = path / "final"
+        self.trajectories = path / "trajectories"
 
     @classmethod
     def open(cls, config: TrainConfig) -> "RunFolder":
@@ -41,7 +42,7 @@ class RunFolder:
         _check_contents(path, config)
         folder = cls(path)
         try:
-            folder.records("train").parent.mkdir(parents=True, exist_ok=True)
+            folder.trajectories.mkdir(parents=True, exist_ok=True)
             saved = {**config.model_dump(mode="json"), "out": str(path), "resume": False}
             folder.config.write_text(json.dumps(saved, indent=2) + "\n", encoding="utf-8")
             free = shutil.disk_usage(path).free
@@ -51,13 +52,25 @@ class RunFolder:
             raise UsageError(f"out={path}: only {free >> 20} MB are free there, a run needs {MIN_FREE_BYTES >> 20} MB")
         return folder
 
-    def records(self, name: str) -> Path:
-        """Return the file of the trajectories of `train`, or of one evaluation: `before-greedy`, `after-sampled`, …"""
-        return self.path / "trajectories" / f"{name}.jsonl"
+    def evaluation_records(self, name: str, kind: str) -> Path:
+        """Return the file of the episodes of one evaluation: `before` or `after`, `greedy` or `sampled`."""
+        return self.trajectories / f"{name}-{kind}.jsonl"
+
+    def step_records(self, step: int) -> Path:
+        """Return the file of the episodes that an optimiser step played, counted from 1."""
+        return self.trajectories / "train" / f"step-{step:05}.jsonl"
+
+    def rewind(self, step: int) -> None:
+        """Drop the metrics and episodes of steps after `step`, which a resumed run takes again."""
+        rows = [row for row in read_lines(self.metrics) if row["step"] <= step]
+        write_whole(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+        for path in self.trajectories.glob("train/step-*.jsonl"):
+            if int(path.stem.removeprefix("step-")) > step:
+                path.unlink()
 
     def files(self) -> list[Path]:
         """Return what there is for a person to look at, in order of interest."""
-        known = (self.summary, self.curve, self.metrics, self.records("train").parent, self.final, self.checkpoints)
+        known = (self.summary, self.curve, self.metrics, self.trajectories, self.final, self.checkpoints)
         return [path for path in (*known, self.config, self.log) if path.exists()]
 
 

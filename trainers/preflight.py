@@ -8,6 +8,7 @@ from pathlib import Path
 from sandboxes.backends import describe
 from sandboxes.errors import UsageError
 from trainers.config import TrainConfig
+from trainers.defaults import episodes_per_batch
 
 
 def check_before_import(config: TrainConfig) -> None:
@@ -18,6 +19,7 @@ def check_before_import(config: TrainConfig) -> None:
     """
     check_model_name(config.model)
     describe(config.sandbox.model_dump())
+    check_groups(config)
 
 
 def check_model_name(name: str) -> None:
@@ -40,6 +42,26 @@ def check_model_name(name: str) -> None:
         raise UsageError(f"model={name}: did you mean 'embedded'?")
     elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise UsageError(f"model={name}: neither a folder nor a hub name, as in Qwen/Qwen3-0.6B")
+
+
+def check_groups(config: TrainConfig) -> None:
+    """Check that the episodes of a batch make whole groups of two or more.
+
+    Raises:
+        UsageError: they do not; says which sizes would do.
+    """
+    episodes, group = episodes_per_batch(config)
+    if group < 2:
+        raise UsageError(
+            f"trl.num_generations={group}: GRPO compares the episodes of one task with one another, so a group needs 2"
+        )
+    if episodes % group:
+        below, above = episodes // group * group, (episodes // group + 1) * group
+        sizes = f"{below} or {above}" if below else f"{above}"
+        raise UsageError(
+            f"{episodes} episodes a batch are no whole number of groups of trl.num_generations={group}: "
+            f"make trl.per_device_train_batch_size {sizes} in all, or change the group"
+        )
 
 
 def _looks_like_path(name: str) -> bool:

@@ -110,4 +110,15 @@ def test_a_file_is_replaced_whole(tmp_path):
 
 def test_the_files_named_at_the_end_exist(tmp_path):
     opened = RunFolder.open(config(f"out={tmp_path}"))
-    assert opened.files() == [opened.records("train").parent, opened.config]
+    assert opened.files() == [opened.trajectories, opened.config]
+
+
+def test_a_rewound_run_has_forgotten_the_steps_it_takes_again(tmp_path):
+    opened = RunFolder.open(config(f"out={tmp_path}"))
+    (opened.trajectories / "train").mkdir()
+    for step in (1, 2, 100_000):
+        append_line(opened.metrics, {"step": step})
+        opened.step_records(step).write_text("")
+    opened.rewind(1)
+    assert list(read_lines(opened.metrics)) == [{"step": 1}]
+    assert list((opened.trajectories / "train").iterdir()) == [opened.step_records(1)]

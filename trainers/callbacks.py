@@ -1,0 +1,83 @@
+"""What happens around a training step: its episodes are recorded, its figures written and shown, Ctrl-C obeyed."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from agents.engine import TransformersAgent
+from envs import Task
+from rollout.trajectory import Trajectory
+from trainers.episodes import EpisodeLog
+from trainers.folder import RunFolder, append_line
+from trainers.interruption import Interruption
+from trainers.playing import EnginePlayer
+from trainers.progress import Display, StepFigures
+
+
+class RecordingPlayer:
+    """Plays as another player does, into one file of records per optimiser step that asks for episodes."""
+
+    def __init__(self, player: EnginePlayer, agent: TransformersAgent, log: EpisodeLog, folder: RunFolder) -> None:
+        self._player, self._agent, self._log, self._folder = player, agent, log, folder
+        self.step = 1
+        """The optimiser step in hand, from 1."""
+        self.tokens_per_s = 0.0
+        """Tokens sampled per second of the latest call."""
+
+    def play(self, tasks: Sequence[Task], *, seed: int) -> list[Trajectory]:
+        """Play every task; a step that is played again, after a resume, replaces its records."""
+        path = self._folder.step_records(self.step)
+        path.unlink(missing_ok=True)
+        self._log.begin(path)
+        sampled, started = self._agent.tokens_sampled, time.perf_counter()
+        played = self._player.play(tasks, seed=seed)
+        self.tokens_per_s = (self._agent.tokens_sampled - sampled) / (time.perf_counter() - started)
+        return played
+
+
+class StepCallback(TrainerCallback):
+    """Writes a row of metrics per step, keeps the display going, and ends training after the step when asked to."""
+
+    def __init__(
+        self, player: RecordingPlayer, display: Display, interruption: Interruption, folder: RunFolder
+    ) -> None:
+        self._player, self._display, self._interruption, self._folder = player, display, interruption, folder
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Say which step the next episodes belong to."""
+        self._player.step = state.global_step + 1
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Stop after this step, with a checkpoint, if asked to."""
+        if self._interruption.requested:
+            control.should_training_stop = control.should_save = True
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Write and show the figures of a step."""
+        if logs is None or "reward" not in logs:
+            return  # the totals at the end of training
+        row = {name: _number(value) for name, value in logs.items()} | {"tokens_per_s": self._player.tokens_per_s}
+        append_line(self._folder.metrics, {"step": state.global_step, **row})
+        figures = StepFigures(
+            reward=logs["reward"],
+            spread=logs["groups/spread"],
+            tool_calls=logs["tools/calls"],
+            tool_errors=logs["tools/errors"],
+            tokens_per_s=self._player.tokens_per_s,
+        )
+        self._display.advance(state.global_step, figures.words())
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN: a mean over nothing is null."""
+    return value if math.isfinite(value) else None

@@ -2,6 +2,9 @@
 
 Hidden tests decide after the last action, in a sandbox that no code of the policy ran in before. The policy is told
 that its code was submitted and nothing else; the verdict holds counts. An answer without a submission scores 0.
+
+Tasks derive from this package's source. Where a sandbox lets programs read our files (`sandboxes.describe` tells), a
+hostile policy could look the families up there; the expected values it could only compute.
 """
 
 import json

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -221,6 +222,7 @@ class _Process:
     def _bury(self, reason: str) -> None:
         self._fail(reason)
         self._kill()
+        threading.Thread(target=self._popen.wait, daemon=True).start()  # its end may take a while, and nobody waits
         _log.warning("%s; its episodes are played again", reason)
 
     def _fail(self, reason: str) -> None:

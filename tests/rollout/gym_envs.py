@@ -167,6 +167,20 @@ class OddFactsEnv(LabEnv):
         return {"odd": object()}
 
 
+class OddEnv(LabEnv):
+    """What it says cannot leave its process."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        return (lambda: None,), {}
+
+
+class UnsolvableEnv(LabEnv):
+    """Its reference raises."""
+
+    def reference(self, task: Count) -> Iterator[Message]:
+        raise RuntimeError(f"no solution known for {task.id}")
+
+
 def call(name: str, **arguments: Any) -> Message:
     """Return an assistant message that calls one tool."""
 
@@ -180,4 +194,6 @@ def spec(name: str = "Lab", **config: Any) -> EnvSpec:
 
 register(id="Lab-v0", entry_point="tests.rollout.gym_envs:LabEnv")
 register(id="BrokenRubric-v0", entry_point="tests.rollout.gym_envs:BrokenRubricEnv")
+register(id="Unsolvable-v0", entry_point="tests.rollout.gym_envs:UnsolvableEnv")
+register(id="Odd-v0", entry_point="tests.rollout.gym_envs:OddEnv")
 register(id="OddFacts-v0", entry_point="tests.rollout.gym_envs:OddFactsEnv")

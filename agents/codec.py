@@ -32,6 +32,9 @@ PROBE_TOOL = {
 }
 """The tool that it calls."""
 
+_MAX_OPENINGS = 4096
+"""Openings whose ids are kept: the episodes of a group begin alike, and an evaluation repeats its tasks."""
+
 
 class ChatCodec:
     """Encodes prompts and reads completions for one tokenizer. Thread-safe as far as the tokenizer is.
@@ -58,12 +61,17 @@ class ChatCodec:
         self.stop_ids = frozenset(cast(int, tokenizer.convert_tokens_to_ids(end)) for end in ends)
         self.syntax = self._find_syntax()
         self._reader: Syntax = self.syntax or HermesSyntax()
+        self._openings: dict[tuple[Message, ...], tuple[int, ...]] = {}
+        self._openings_tools: Tools = ()
 
     def open(self, messages: Sequence[Message], tools: Tools) -> tuple[int, ...]:
         """Return the ids of a fresh conversation, generation prompt included."""
-        removed: list[str] = []
-        text = self.render(self._dicts(messages, removed), self.control.disarm(tools, removed))
-        return tuple(self.control.encode(text, removed))
+        if tools != self._openings_tools or len(self._openings) >= _MAX_OPENINGS:
+            self._openings, self._openings_tools = {}, tools
+        key = tuple(messages)
+        if key not in self._openings:
+            self._openings[key] = self._open(key, tools)
+        return self._openings[key]
 
     def extend(self, new: Sequence[Message], tools: Tools) -> tuple[int, ...]:
         """Return the ids to append after a completed assistant turn (its stop token included).
@@ -100,6 +108,11 @@ class ChatCodec:
         shared = next((n for n, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), len(prompt))
         stop = self._stops["tool_calls" in turn]
         return whole[shared:].rpartition(stop)[0] if stop in whole[shared:] and stop else whole[shared:]
+
+    def _open(self, messages: Sequence[Message], tools: Tools) -> tuple[int, ...]:
+        removed: list[str] = []
+        text = self.render(self._dicts(messages, removed), self.control.disarm(tools, removed))
+        return tuple(self.control.encode(text, removed))
 
     def _dicts(self, messages: Sequence[Message], removed: list[str]) -> list[dict[str, Any]]:
         return [self.control.disarm(as_template_message(message), removed) for message in messages]

@@ -58,7 +58,7 @@ class Driver:
 
     async def _drive(self) -> None:
         loop = asyncio.get_running_loop()
-        with _evaluating(self._model):
+        with evaluating(self._model):
             while self.batch.busy:
                 try:
                     ended = await loop.run_in_executor(self._thread, self.batch.step)
@@ -85,7 +85,7 @@ class Driver:
 
 
 @contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Put a model into evaluation mode, and afterwards each of its modules into the mode it was in."""
     training = [module for module in model.modules() if module.training]
     for module in training:

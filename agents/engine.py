@@ -17,7 +17,8 @@ from transformers import PreTrainedTokenizerBase
 from agents.base import AgentError, Generation, Prompt
 from agents.batch import Batch, Request
 from agents.codec import ChatCodec
-from agents.driver import Driver
+from agents.driver import Driver, evaluating
+from agents.probe import check
 from agents.sampling import Choice
 
 _MAX_PARKED_BYTES = 4 << 30
@@ -53,6 +54,8 @@ class TransformersAgent:
             raise ValueError(f"max_batch={max_batch}: must be at least 1")
         self.codec = ChatCodec(tokenizer)
         self._choice = _choice(temperature, top_p)
+        with evaluating(model):
+            check(model)
         stop_ids = self.codec.stop_ids | _ends_of(model)
         self._batch = Batch(model, stop_ids, max_rows=max_batch, max_parked_bytes=_MAX_PARKED_BYTES)
         self._driver = Driver(self._batch, model)

@@ -96,8 +96,10 @@ class RowCache(Cache):
         places = self._places_of(tensor.shape[1])
         flat = tensor.view(-1, tensor.shape[-1])
         vectors = new.reshape(-1, new.shape[-1])
-        # On a CPU index_copy_ takes a quarter of the time of indexed assignment; elsewhere they are alike.
-        flat.index_copy_(0, places, vectors)
+        if flat.device.type == "cpu":
+            flat.index_copy_(0, places, vectors)  # a quarter of the time of indexed assignment there
+        else:
+            flat[places] = vectors
 
     def _places_of(self, heads: int) -> torch.Tensor:
         if heads not in self._places:

@@ -54,6 +54,5 @@ def _invert(logprobs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
     cumulative = logprobs.exp().cumsum(-1)
     total = cumulative[:, -1:]
     # Rounding may bring the product to the total itself, beyond the last id of positive probability.
-    below = torch.nextafter(total, torch.zeros_like(total))
-    target = torch.minimum(uniforms[:, None] * total, below)
+    target = torch.minimum(uniforms[:, None], torch.tensor(1 - 2**-23)) * total
     return torch.searchsorted(cumulative, target, right=True).clamp_max(logprobs.shape[-1] - 1)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import MambaConfig, MambaForCausalLM, T5Config, T5ForConditionalGeneration
+from peft import LoraConfig, get_peft_model
+from transformers import MambaConfig, MambaForCausalLM, Qwen3ForCausalLM, T5Config, T5ForConditionalGeneration
 
 from agents.base import AgentError, Generation, Prompt
 from agents.engine import TransformersAgent
@@ -300,6 +301,56 @@ def test_models_that_keep_another_state_are_refused_by_name():
     tokenizer = make_tokenizer()
     mamba = MambaForCausalLM(MambaConfig(vocab_size=300, hidden_size=16, num_hidden_layers=1))
     t5 = T5ForConditionalGeneration(T5Config(vocab_size=300, d_model=16, d_ff=16, num_layers=1, num_heads=2))
-    for model in (mamba, t5):
+    flash, chunked = make_model(), make_model()
+    flash.config._attn_implementation = "flash_attention_2"
+    chunked.config.layer_types = ["full_attention", "chunked_attention"]
+    for model in (mamba, t5, flash, chunked):
         with pytest.raises(ValueError, match=type(model).__name__):
             TransformersAgent(model, tokenizer)
+
+
+class IgnoresPositions(Qwen3ForCausalLM):
+    def forward(self, input_ids: Any, position_ids: Any = None, **others: Any) -> Any:  # type: ignore[override]
+        return super().forward(input_ids=input_ids, **others)
+
+
+class TakesNoCache(Qwen3ForCausalLM):
+    def forward(self, input_ids: Any, position_ids: Any = None) -> Any:  # type: ignore[override]
+        return super().forward(input_ids=input_ids)
+
+
+class TakesNoPositions(Qwen3ForCausalLM):
+    def forward(self, input_ids: Any, **others: Any) -> Any:  # type: ignore[override]
+        return super().forward(input_ids=input_ids)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (IgnoresPositions, "gives other logits"),
+        (TakesNoCache, "does not run on the engine's"),
+        (TakesNoPositions, "takes no position_ids"),
+    ],
+)
+def test_a_model_that_would_be_run_wrongly_is_refused(kind, reason, model, tokenizer):
+    wrong = kind(model.config)
+    wrong.load_state_dict(model.state_dict())
+    with pytest.raises(ValueError, match=f"{kind.__name__}.*{reason}"):
+        TransformersAgent(wrong.eval(), tokenizer)
+
+
+async def test_parked_episodes_beyond_the_memory_for_them_are_computed_anew(tokenizer, model, monkeypatch):
+    monkeypatch.setattr("agents.engine._MAX_PARKED_BYTES", 1)
+    agent = TransformersAgent(model, tokenizer)
+    first = await agent.act(opening("hello", episode="e"))
+    before = agent.tokens_processed
+    second = await agent.act(following(first, "go on", episode="e"))
+    assert_exact(model, second)
+    assert agent.tokens_processed - before == len(second.prompt_ids) + len(second.completion_ids) - 1
+
+
+@pytest.mark.parametrize("name", ["qwen3", "llama"])
+async def test_adapters_are_followed_like_any_weights(name, tokenizer):
+    adapted = get_peft_model(make_model(name), LoraConfig(r=2, init_lora_weights=False, target_modules="all-linear"))
+    adapted.eval()
+    assert_exact(adapted, await TransformersAgent(adapted, tokenizer).act(opening("hello")))

@@ -20,7 +20,7 @@ class SandboxConfig(BaseModel):
     """Mebibytes of address space that each process of a program may have."""
     file_mb: int = Field(64, ge=1, le=1 << 20)
     """Mebibytes that one file may have."""
-    output_bytes: int = Field(65_536, ge=256, le=1 << 26)
+    output_bytes: int = Field(65_536, ge=256, le=1 << 22)
     """Bytes kept of standard output, and as many of standard error; the rest is dropped."""
     processes: int = Field(64, ge=1, le=65_536)
     """Processes that one run may have alive at a time; a run with more is killed (where the system can count them)."""

@@ -61,6 +61,11 @@ class SandboxPool:
         finally:
             self._give(sandbox if healthy else None, failed=None if healthy else sandbox)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a sandbox."""
+        return len(self._queue)
+
     def close(self) -> None:
         """Close what is idle; what is on loan is closed when it comes back. Nothing is lent any more."""
         with self._lock:

@@ -31,6 +31,7 @@ _PATH = "/usr/local/bin:/usr/bin:/bin"
 _STARTING_S = 30.0
 _GRACE_S = 10.0
 """Seconds beyond a run's own limit after which the launcher itself counts as hung."""
+_ENDING_S = 5.0
 _alive: "weakref.WeakSet[ProcessSandbox]" = weakref.WeakSet()
 
 
@@ -122,11 +123,11 @@ class ProcessSandbox:
         _alive.discard(self)
         self._socket.close()
         try:
-            self._launcher.wait(0.0 if self._fault else _GRACE_S)
+            self._launcher.wait(_ENDING_S)  # it kills what runs, an interrupted program for instance
         except subprocess.TimeoutExpired:
             self._launcher.kill()
             self._launcher.wait()
-        if self._launcher.returncode != 0:
+        if self._fault or self._launcher.returncode != 0:
             kill_leftovers(self._workspace.path)
         self._workspace.remove()
 

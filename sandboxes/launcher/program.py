@@ -7,7 +7,6 @@ A Python program runs in the forked interpreter itself, which spares the 9 ms th
 import atexit
 import builtins
 import contextlib
-import gc
 import mmap
 import os
 import resource
@@ -15,50 +14,45 @@ import signal
 import sys
 import types
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
-READY, OUT_OF_MEMORY = 0, 1  # places in `Job.notes`
+READY, OUT_OF_MEMORY = 0, 1  # places in the shared memory
+_CORES = os.cpu_count() or 1
 INTERPRETER = (sys.executable, "-P", "-s", "-S")
 """The interpreter for what a forked one cannot do, `python -m` for instance."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One program to run."""
+def become(
+    argv: Sequence[str],
+    streams: tuple[int, int, int],
+    limits: Sequence[tuple[int, int]],
+    timeout_s: float,
+    notes: mmap.mmap,
+) -> NoReturn:
+    """Turn this forked child into the program. What fails before the program begins leaves `READY` unset.
 
-    argv: Sequence[str]
-    streams: tuple[int, int, int]
-    """Descriptors that become standard input, output and error."""
-    limits: Sequence[tuple[int, int]]
-    """Resource and its limit."""
-    notes: mmap.mmap
-    """Memory shared with the launcher: that the program was begun, that it ran out of memory."""
-
-
-def become(job: Job) -> NoReturn:
-    """Turn this forked child into the program. What fails before the program begins leaves `READY` unset."""
+    Args:
+        argv: the command.
+        streams: descriptors that become standard input, output and error.
+        limits: resources and their limits.
+        timeout_s: wall-clock seconds of the run.
+        notes: memory shared with the launcher: that the program was begun, that it ran out of memory.
+    """
     status = 70
     try:
-        _prepare(job)
-        job.notes[READY] = 1
-        status = _python(job) if _is_python(job.argv) else _execute(job.argv)
+        os.setsid()
+        for place, descriptor in enumerate(streams):
+            os.dup2(descriptor, place)
+        os.closerange(3, 64)  # the launcher never holds more
+        for kind, value in limits:
+            resource.setrlimit(kind, (value, value))
+        # Stands behind the wall clock, should the launcher die; of each process, on as many cores as there are.
+        cpu_s = (int(timeout_s) + 2) * _CORES
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+        notes[READY] = 1
+        status = _python(argv, notes) if _is_python(argv) else _execute(argv)
     finally:
         os._exit(status)
-
-
-def _prepare(job: Job) -> None:
-    os.setsid()
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for place, descriptor in enumerate(job.streams):
-        os.dup2(descriptor, place)
-    os.closerange(3, 64)  # the launcher never holds more
-    for kind, value in job.limits:
-        hard = resource.getrlimit(kind)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
-    gc.enable()
 
 
 def _is_python(argv: Sequence[str]) -> bool:
@@ -80,8 +74,8 @@ def _execute(argv: Sequence[str]) -> int:
         return 127 if isinstance(error, FileNotFoundError) else 126
 
 
-def _python(job: Job) -> int:
-    arguments = list(job.argv[1:])
+def _python(argv: Sequence[str], notes: mmap.mmap) -> int:
+    arguments = list(argv[1:])
     if arguments[0] == "-c":
         source: str | bytes = arguments[1]
         filename, sys.argv[:] = "<string>", ["-c", *arguments[2:]]
@@ -94,7 +88,7 @@ def _python(job: Job) -> int:
             _complain(f"python: can't open file {filename!r}: {error}")
             return 2
     namespace = _fresh_main(filename if arguments[0] != "-c" else None)
-    status = _run(source, filename, namespace, job.notes)
+    status = _run(source, filename, namespace, notes)
     return _finish(status, namespace)
 
 

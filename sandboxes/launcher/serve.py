@@ -3,12 +3,11 @@
 import builtins
 import gc
 import importlib
+import mmap
 import os
 import resource
-import signal
 import socket
 import sys
-import traceback
 import warnings
 from typing import Any
 
@@ -19,9 +18,9 @@ from sandboxes.workspace import Workspace
 
 _PRELOADED = (
     "_sitebuiltins", "bisect", "collections", "copy", "functools", "heapq", "itertools", "json", "math", "operator",
-    "random", "re", "string", "typing",
+    "re", "string", "typing",
 )  # fmt: skip
-"""Modules that programs often import. Each costs every fork a little; `random` reseeds itself in a fork."""
+"""Modules that programs often import. `random` is not among them: it would reseed itself in every fork."""
 _OPEN_FILES = 256
 
 
@@ -35,34 +34,53 @@ def serve(descriptor: int) -> None:
     workspace = Workspace(settings["folder"])
     try:
         workspace.enter()
-        host = Host(control.fileno(), _wakeup(), settings)
+        host = _host(control.fileno(), settings)
         _become_plain()
         send(control, {"ready": True})
         while (frame := receive(control)) is not None:
-            send(control, *_answer(host, workspace, *frame))
+            send(control, *_answer(host, *frame))
     except (AbandonedError, ConnectionError):
         pass
     finally:
         workspace.remove()
 
 
-def _answer(host: Host, workspace: Workspace, job: dict[str, Any], stdin: bytes) -> tuple[dict[str, Any], bytes]:
+def _answer(host: Host, job: dict[str, Any], stdin: bytes) -> tuple[dict[str, Any], bytes]:
     try:
-        workspace.enter()
-        return Run(host, job["argv"], stdin, job["timeout_s"]).finish()
+        run = Run(host, job["argv"], stdin, job["timeout_s"])
+        run.finish()
     except UndeadError:
         return {"error": "a process of the program could not be killed"}, b""
-    except OSError:
-        return {"error": traceback.format_exc()}, b""
+    except OSError as error:
+        return {"error": f"{type(error).__name__}: {error}"}, b""
+    if not (run.began or run.timed_out):
+        return {"error": "the program could not be begun"}, b""
+    header = {
+        "exit_code": run.exit_code,
+        "seconds": run.seconds,
+        "timed_out": run.timed_out,
+        "truncated": run.stdout.truncated or run.stderr.truncated,
+        "oom": run.oom,
+        "stdout_bytes": len(run.stdout.kept),
+    }
+    return header, bytes(run.stdout.kept + run.stderr.kept)
 
 
-def _wakeup() -> int:
-    """Return a descriptor that becomes readable when a child's state has changed."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    return reader
+def _host(control: int, settings: dict[str, Any]) -> Host:
+    wanted = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: _OPEN_FILES,
+        resource.RLIMIT_FSIZE: settings["file_mb"] << 20,
+        resource.RLIMIT_AS: settings["memory_mb"] << 20,
+    }
+    limits = [(kind, _at_most_hard(kind, value)) for kind, value in wanted.items()]
+    null = os.open(os.devnull, os.O_RDWR)
+    return Host(control, null, mmap.mmap(-1, 2), limits, settings["output_bytes"], settings["processes"])
+
+
+def _at_most_hard(kind: int, value: int) -> int:
+    hard = resource.getrlimit(kind)[1]
+    return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
 def _become_plain() -> None:
@@ -77,10 +95,10 @@ def _become_plain() -> None:
         setattr(builtins, word, quitter(word, "Ctrl-D (i.e. EOF)"))
     os.environ.pop("PYTHONHASHSEED", None)
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     sys.dont_write_bytecode = True
     warnings.simplefilter("ignore", SyntaxWarning)
+    # The first compilation builds the compiler's tables: 1 ms that no program should pay.
+    exec(compile("print(end='')", "<string>", "exec"), {})
     # A collection in a forked child would touch, and so copy, every page of the objects that are there already.
     gc.collect()
     gc.freeze()
-    gc.disable()

@@ -8,24 +8,35 @@ _CHUNK = 65_536
 class Output:
     """One of the program's outputs: the first `cap` bytes are kept, the rest is only counted."""
 
+    __slots__ = ("_cap", "_ended", "descriptor", "kept", "total")
+
     def __init__(self, descriptor: int, cap: int) -> None:
         self.descriptor = descriptor
         self.total = 0
+        self.kept = bytearray()
         self._cap = cap
-        self._kept: list[bytes] = []
+        self._ended = False
 
     def take(self) -> bool:
         """Read once, waiting if nothing is there; tell whether there may be more."""
         data = os.read(self.descriptor, _CHUNK)
-        if self.total < self._cap:
-            self._kept.append(data[: self._cap - self.total])
+        room = self._cap - len(self.kept)
+        if data and room > 0:
+            self.kept += data[:room]
         self.total += len(data)
-        return bool(data)
+        self._ended = not data
+        return not self._ended
 
-    @property
-    def kept(self) -> bytes:
-        """The bytes kept so far."""
-        return b"".join(self._kept)
+    def end(self, *, wait: bool) -> None:
+        """Take the rest and close; without `wait` a writer may be left, and only what is there is taken."""
+        if not wait:
+            os.set_blocking(self.descriptor, False)
+        try:
+            while not self._ended:
+                self.take()
+        except BlockingIOError:
+            pass
+        os.close(self.descriptor)
 
     @property
     def truncated(self) -> bool:
@@ -35,6 +46,8 @@ class Output:
 
 class Input:
     """The program's input, fed as fast as it reads; a program that does not read costs nothing."""
+
+    __slots__ = ("_rest", "descriptor")
 
     def __init__(self, descriptor: int, data: bytes) -> None:
         self.descriptor = descriptor

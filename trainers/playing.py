@@ -32,6 +32,7 @@ class EnginePlayer:
     def __init__(self, engine: RolloutEngine) -> None:
         self._engine = engine
         self._runner = asyncio.Runner()
+        self._closed = False
 
     def play(self, tasks: Sequence[Task], *, seed: int, agent: Agent | None = None) -> list[Trajectory]:
         """Play every task once, with the engine's agent or another one."""
@@ -39,6 +40,7 @@ class EnginePlayer:
 
     def close(self) -> None:
         """Close the engine and the event loop. Closing twice is allowed."""
-        if self._runner is not None:
+        if not self._closed:
+            self._closed = True
             self._runner.run(self._engine.close())
             self._runner.close()

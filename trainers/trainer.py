@@ -8,7 +8,7 @@ contract tests.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -22,18 +22,17 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from envs import Task
 from rollout.trajectory import Trajectory, derive_seed
-from trainers.batches import MEAN_SCORED, SCORED, Batch, scored_rows
-from trainers.checks import check, correction_of
-from trainers.importance import mismatch
+from trainers.batches import MEAN_SCORED, SCORED, Batch
+from trainers.checks import check
+from trainers.loss import CorrectedLossTrainer
 from trainers.metrics import EpisodeFigures, completion_metrics, episode_metrics, group_metrics
 from trainers.playing import Player
 from trainers.resuming import load_position, save_position
 from trainers.rows import CUT_SHORT, dataset_of, row_of
+from trainers.sampling import EpochSampler
+from trainers.timing import OptimiserClock
 
 _log = logging.getLogger("toolgym.trainers")
-
-_PER_TOKEN_LOSSES = frozenset({"cispo", "dapo", "vespo"})
-"""Losses that TRL divides by the number of sampled tokens of the whole generation batch, not by rows."""
 
 
 def rubric(prompts: Sequence[Any], reward: Sequence[float | None], **_: Any) -> list[float | None]:
@@ -41,7 +40,7 @@ def rubric(prompts: Sequence[Any], reward: Sequence[float | None], **_: Any) -> 
     return list(reward)
 
 
-class EnvGRPOTrainer(GRPOTrainer):
+class EnvGRPOTrainer(CorrectedLossTrainer):
     """GRPO on episodes. Takes a model, not a name, since the player's agent shares it.
 
     Args:
@@ -58,7 +57,6 @@ class EnvGRPOTrainer(GRPOTrainer):
         TypeError: tasks of several classes.
     """
 
-    args: GRPOConfig
     model: PreTrainedModel
 
     def __init__(
@@ -78,8 +76,6 @@ class EnvGRPOTrainer(GRPOTrainer):
         self._task_class = type(tasks[0])
         self._rows: list[dict[str, Any]] = []
         self._played: list[Trajectory] = []
-        self._in_loss: Batch | None = None
-        self._scored_in_window = 0
         self._play_s = self._prepare_s = 0.0
         super().__init__(
             model=model,
@@ -94,9 +90,21 @@ class EnvGRPOTrainer(GRPOTrainer):
         self.rollout_func = self._play
         # TRL 1.16 takes an episode that ends on a tool result for truncated; `_settle` goes by the stop reason.
         self._drops_truncated, self.mask_truncated_completions = self.mask_truncated_completions, False
-        self._correction = correction_of(args)
+        self.add_callback(OptimiserClock(self._metrics["train"]))
 
     # Episodes
+
+    def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
+        args = self.args
+        return EpochSampler(
+            cast(Sized, self.train_dataset if dataset is None else dataset),
+            mini_repeat_count=self._group_size,
+            batch_size=cast(int, args.generation_batch_size) // self._group_size,
+            repeat_count=self.num_iterations * cast(int, args.steps_per_generation),
+            shuffle=self.shuffle_dataset,
+            seed=args.seed if args.data_seed is None else args.data_seed,
+            epoch=lambda: int(self.state.epoch or 0),
+        )
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
         started = time.perf_counter()
@@ -156,46 +164,7 @@ class EnvGRPOTrainer(GRPOTrainer):
         batch[MEAN_SCORED] = episodes / (self.accelerator.num_processes * self.args.steps_per_generation)
         return batch
 
-    # The loss
-
-    def _compute_loss(self, model: Any, inputs: Batch) -> Tensor:
-        rows, weight = scored_rows(inputs)
-        self._scored_in_window += int(inputs[SCORED].sum())
-        self._in_loss = rows
-        try:
-            loss: Tensor = super()._compute_loss(model, rows)  # type: ignore[no-untyped-call]  # TRL's has no types
-        finally:
-            self._in_loss = None
-        return loss if self.loss_type in _PER_TOKEN_LOSSES else loss * weight
-
-    def _get_per_token_logps_and_entropies(
-        self, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        logps, entropies, aux_loss = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        if self._in_loss is not None:
-            self._correct(self._in_loss, logps.detach())
-        return logps, entropies, aux_loss
-
-    def _correct(self, rows: Batch, logps: Tensor) -> None:
-        """Weigh the advantages by what the policy that sampled says to the sampler's log-probabilities.
-
-        Without `old_per_token_logps` the update is the first after sampling, so the policy that sampled is the one in
-        hand, and its log-probabilities are those of the loss: no further forward pass. The sampler's do not stand in
-        for it: the clipping of the policy ratio would then cut for mere numerical noise, on top of the correction.
-        """
-        old = rows.get("old_per_token_logps", logps)
-        sampled, mask = rows["sampling_per_token_logps"], rows["completion_mask"] * rows["tool_mask"]
-        self._record_mismatch(*mismatch(old, sampled, mask))
-        if self._correction is None:
-            return
-        ratio = self._correction.ratio(old, sampled, mask)
-        self._record_ratio(ratio if ratio.shape[1] == 1 else ratio[mask.bool()])
-        # TRL 1.16 reads both entries after its forward pass; VESPO takes the ratio itself, the others are linear in the
-        # advantage, which may be (B, T).
-        if self.loss_type == "vespo":
-            rows["importance_sampling_ratio"] = ratio
-        else:
-            rows["advantages"] = rows["advantages"].unsqueeze(1) * ratio
+    # Steps
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Run forward and backward of one micro-batch, playing a new batch first if it is due."""
@@ -232,20 +201,6 @@ class EnvGRPOTrainer(GRPOTrainer):
             self._metrics["train"][name].append(value)
         for name, value in completion_metrics(episodes).items():
             self._metrics["train"][name][-1] = value
-
-    def _record_mismatch(self, mean: float, greatest: float) -> None:
-        """Log under TRL's names what it logs for vLLM; the greatest difference is that since the last log line."""
-        metrics = self._metrics["train"]
-        means, maxima = self.accelerator.gather(torch.tensor([[mean, greatest]], device=self.accelerator.device)).T
-        metrics["sampling/sampling_logp_difference/mean"].append(means.mean().item())
-        name = "sampling/sampling_logp_difference/max"
-        metrics[name] = [max([maxima.max().item(), *metrics[name]])]
-
-    def _record_ratio(self, ratio: Tensor) -> None:
-        ratio = ratio if ratio.numel() else torch.ones(1, device=ratio.device)
-        for name, value in (("min", ratio.min()), ("mean", ratio.mean()), ("max", ratio.max())):
-            gathered = self.accelerator.gather(value).mean().item()
-            self._metrics["train"][f"sampling/importance_sampling_ratio/{name}"].append(gathered)
 
     # Checkpoints
 

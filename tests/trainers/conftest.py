@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
-from trl import GRPOConfig
+from trl import GRPOConfig, GRPOTrainer
 
 from envs import Message, Task
 from rollout.trajectory import StopReason, Trajectory, Turn, derive_seed
@@ -45,56 +46,70 @@ class SamplingPlayer:
     def play(self, tasks: Sequence[Task], *, seed: int) -> list[Trajectory]:
         self.calls.append(([task.id for task in tasks], seed))
         seen: Counter[str] = Counter()
-        self.trajectories = []
+        parts = []
         for task in tasks:
-            self.trajectories.append(self._episode(task, seen[task.id], seed))
+            parts.append((task, seen[task.id], derive_seed(seed, task.id, seen[task.id])))
             seen[task.id] += 1
+        draws = [torch.Generator().manual_seed(episode_seed) for _, _, episode_seed in parts]
+        openings = [(2, 3 + int(task.id) % 20) for task, _, _ in parts]
+        first = self._turns(openings, [4] * len(parts), draws)
+        results = [(*turn.prompt_ids, *turn.completion_ids, 30, 31, 30) for turn in first]
+        second = self._turns(results, [3 + sample % 3 for _, sample, _ in parts], draws)
+        turns = zip(first, second, strict=True)
+        self.trajectories = [self._episode(*part, both) for part, both in zip(parts, turns, strict=True)]
         return self.trajectories
 
-    def _episode(self, task: Task, sample: int, seed: int) -> Trajectory:
+    def _episode(self, task: Task, sample: int, seed: int, turns: tuple[Turn, ...]) -> Trajectory:
         common: dict[str, Any] = {
             "env": "words-v0",
             "task_id": task.id,
             "task": task.model_dump(),
             "sample": sample,
-            "seed": derive_seed(seed, task.id, sample),
+            "seed": seed,
             "opening": (Message.user(task.prompt),),
         }
         if self.fails(task.id, sample):
             error = "SandboxError: gone"
             return Trajectory(**common, turns=(), stop=StopReason.FAILED, reward=None, error=error)
-        draw = torch.Generator().manual_seed(common["seed"])
-        first = self._turn((2, 3 + int(task.id) % 20), 3 + sample % 3, draw)
-        tool_result = (30, 31, 30)
-        second = self._turn((*first.prompt_ids, *first.completion_ids, *tool_result), 4, draw)
-        sampled = (*first.completion_ids, *second.completion_ids)
+        sampled = [token for turn in turns for token in turn.completion_ids]
         reward = sum(token < VOCABULARY // 2 for token in sampled) / len(sampled)
         return Trajectory(
             **common,
-            turns=(first, second),
+            turns=turns,
             stop=self.stops(task.id, sample),
             reward=reward,
             scores={"low": reward, "always": 1.0},
             success=reward > 0.5,
         )
 
-    def _turn(self, prompt_ids: tuple[int, ...], tokens: int, draw: torch.Generator) -> Turn:
-        ids, logprobs = list(prompt_ids), []
-        for _ in range(tokens):
+    def _turns(self, prompts: list[tuple[int, ...]], lengths: list[int], draws: list[torch.Generator]) -> list[Turn]:
+        """Sample a turn of every episode; the prompts are of one length."""
+        ids, taken = torch.tensor(prompts), []
+        for _ in range(max(lengths)):
             with torch.no_grad():
-                scores = torch.log_softmax(self.model(torch.tensor([ids])).logits[0, -1].float(), dim=-1)
-            token = int(torch.multinomial(scores.exp(), 1, generator=draw))
-            ids.append(token)
-            logprobs.append(float(scores[token]) + self.logprob_error)
-        return Turn(
-            action=Message.assistant("…"),
-            observation=(),
-            prompt_ids=prompt_ids,
-            completion_ids=tuple(ids[len(prompt_ids) :]),
-            logprobs=tuple(logprobs),
-            tool_calls=1,
-            tool_errors=("refused",),
-        )
+                scores = torch.log_softmax(self.model(ids).logits[:, -1].float(), dim=-1)
+            chosen = [torch.multinomial(row.exp(), 1, generator=draw) for row, draw in zip(scores, draws, strict=True)]
+            ids = torch.cat([ids, torch.stack(chosen)], dim=1)
+            taken.append(scores.gather(1, ids[:, -1:]) + self.logprob_error)
+        logprobs = torch.cat(taken, dim=1).tolist()
+        return [
+            Turn(
+                action=Message.assistant("…"),
+                observation=(),
+                prompt_ids=prompt,
+                completion_ids=tuple(ids[row, len(prompt) : len(prompt) + length].tolist()),
+                logprobs=tuple(logprobs[row][:length]),
+                tool_calls=1,
+                tool_errors=("refused",),
+            )
+            for row, (prompt, length) in enumerate(zip(prompts, lengths, strict=True))
+        ]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Threads that wait for each other cost more than these models take."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -169,13 +184,41 @@ def make_trainer(
 ) -> Callable[..., EnvGRPOTrainer]:
     """Builds a trainer on a fresh tiny policy; keyword arguments change `GRPOConfig`, but for those named."""
 
-    def make(player: Any = None, fails: Any = None, stops: Any = None, peft_config: Any = None, **changes: Any) -> EnvGRPOTrainer:
+    def make(
+        player: Any = None, fails: Any = None, stops: Any = None, peft_config: Any = None, **changes: Any
+    ) -> EnvGRPOTrainer:
         model = make_model()
         given = {name: value for name, value in {"fails": fails, "stops": stops}.items() if value is not None}
         player = player or SamplingPlayer(model, **given)
         args = make_args(**changes)
-        return EnvGRPOTrainer(
+        trainer = EnvGRPOTrainer(
             model, args, player=player, tasks=tasks, processing_class=tokenizer, peft_config=peft_config
         )
+        # transformers sets it when training starts; some tests call the loss without that
+        trainer.current_gradient_accumulation_steps = args.gradient_accumulation_steps
+        return trainer
+
+    return make
+
+
+@pytest.fixture
+def make_stock(
+    make_model: Callable[[], PreTrainedModel],
+    make_args: Callable[..., GRPOConfig],
+    tokenizer: PreTrainedTokenizerFast,
+) -> Callable[..., GRPOTrainer]:
+    """Builds TRL's own trainer with a rollout function and a reward function."""
+
+    def make(rollout: Any, reward: Any, tools: Any = None, **changes: Any) -> GRPOTrainer:
+        trainer = GRPOTrainer(
+            model=make_model(),
+            args=make_args(**changes),
+            reward_funcs=[reward],
+            train_dataset=Dataset.from_list([{"prompt": f"w{index}", "task": str(index)} for index in range(2, 6)]),
+            processing_class=tokenizer,
+            tools=tools,
+        )
+        trainer.rollout_func = rollout
+        return trainer
 
     return make

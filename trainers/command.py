@@ -1,14 +1,17 @@
 """What `python -m trainers.grpo` does with its words: help, or every check that is cheap, and then the job."""
 
 import pkgutil
+import time
 from collections.abc import Sequence
 from textwrap import fill
 
 from rich.console import Console
+from rich.text import Text
 
 from envs import env_class, find_env
 from rollout.cli import asks_for_help, read_line
 from rollout.help import print_options
+from sandboxes import describe
 from trainers.config import TAKEN, TrainConfig, chosen_env, env_names, read_train_config, train_config
 from trainers.folder import RunFolder, resumed
 from trainers.preflight import check_before_import
@@ -34,10 +37,15 @@ def train(argv: Sequence[str]) -> int:
     """
     if asks_for_help(argv):
         return show_help(argv, Console())
+    started = time.monotonic()
     config = read_train_config(resumed(read_line(argv)))
     check_before_import(config)
     folder = RunFolder.open(config)
-    return int(pkgutil.resolve_name("trainers.run:run")(config, folder))
+    console = Console()
+    _introduce(config, folder, console)
+    with console.status("loading torch"):
+        run = pkgutil.resolve_name("trainers.run:run")
+    return int(run(config, folder, console, started))
 
 
 def show_help(argv: Sequence[str], console: Console) -> int:
@@ -58,6 +66,14 @@ def show_help(argv: Sequence[str], console: Console) -> int:
         print_options(train_config(env_id), console)
     _show_trl(console)
     return 0
+
+
+def _introduce(config: TrainConfig, folder: RunFolder, console: Console) -> None:
+    """Say what is about to run, and what the sandbox does not stop, while there is still time to think better of it."""
+    where = f"{config.env_name} with the model {config.model}, seed {config.seed}, into {folder.path}"
+    console.print(Text(where, style="bold"))
+    for line in describe(config.sandbox.model_dump()):
+        console.print(Text(line, style="dim"))
 
 
 def _show_environments(console: Console) -> None:

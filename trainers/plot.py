@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-_REWARD, _SUCCESS, _GREEDY, _INK = "#8a8f98", "#1f6feb", "#1a7f37", "#24292f"
+_REWARD, _SUCCESS, _GREEDY, _INK = "#b9bec6", "#1f6feb", "#1a7f37", "#24292f"
 
 
 def save_learning_curve(
@@ -45,12 +45,16 @@ def smooth(values: Sequence[float], weight: float = 0.8) -> list[float]:
 
 
 def _draw_training(axes: Axes, rows: Sequence[Mapping[str, float]]) -> None:
-    for key, colour, label in (("reward", _REWARD, "training reward"), ("success", _SUCCESS, "training success")):
+    # The reward lies below and wider: where a task is won or lost, and nothing between, the two coincide.
+    for key, colour, width, label in (
+        ("reward", _REWARD, 4.0, "training reward"),
+        ("success", _SUCCESS, 1.8, "training success"),
+    ):
         points = [(row["step"], row[key]) for row in rows if key in row]
         if points:
             steps, values = zip(*points, strict=True)
             axes.plot(steps, values, ".", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)
-            axes.plot(steps, smooth(values), color=colour, linewidth=1.8, label=f"{label} (smoothed)")
+            axes.plot(steps, smooth(values), color=colour, linewidth=width, label=f"{label} (smoothed)")
 
 
 def _draw_held_out(axes: Axes, figures: Mapping[str, Any], step: float, shift: float, *, labelled: bool) -> None:

@@ -49,7 +49,7 @@ def show_figures(console: Console, before: Evaluation, after: Evaluation | None 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(f"{len(before.sampled)} held-out tasks")
     for name in ("before", "after")[: len(columns)]:
-        table.add_column(name)
+        table.add_column(f"{name} (95 % interval)")
     for kind in ("greedy", "sampled"):
         table.add_row(f"success, {kind}", *(_figure(column.figures()[kind]) for column in columns), style="bold")
     means = [column.means() for column in columns]

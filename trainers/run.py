@@ -21,7 +21,7 @@ from agents.models import load_model
 from envs import Task
 from rollout.engine import RolloutEngine
 from rollout.trajectory import Trajectory, derive_seed
-from sandboxes import UsageError, close_pools, describe
+from sandboxes import UsageError, close_pools
 from trainers.callbacks import RecordingPlayer, StepCallback
 from trainers.config import TrainConfig
 from trainers.episodes import EpisodeLog, recorded
@@ -34,23 +34,24 @@ from trainers.proving import check_template, prove, training_and_held_out
 from trainers.quiet import quiet
 from trainers.report import Evaluation, show_figures, show_one_episode, verdict_words
 from trainers.resuming import last_checkpoint
-from trainers.setting import adapter_of, arguments_of, save_final
+from trainers.setting import agent_of, arguments_of, save_final, trainer_of
 from trainers.trainer import EnvGRPOTrainer
 
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _MAX_THREADS = 4  # on matrices as small as the embedded model's, more threads only wait for one another
 
 
-def run(config: TrainConfig, folder: RunFolder) -> int:
+def run(config: TrainConfig, folder: RunFolder, console: Console, started: float) -> int:
     """Train as configured and return the exit code: 0, or 130 if Ctrl-C ended the run.
+
+    `started` is when the command began, by `time.monotonic`.
 
     Raises:
         UsageError: the tasks, the model or TRL's options cannot be used, or the disk is full.
     """
-    console = Console()
     torch.set_num_threads(min(os.cpu_count() or 1, _MAX_THREADS))
     with quiet(folder.log, console):
-        job = Job(config, folder, console)
+        job = Job(config, folder, console, started)
         try:
             job.run()
         except KeyboardInterrupt:
@@ -69,11 +70,10 @@ def run(config: TrainConfig, folder: RunFolder) -> int:
 class Job:
     """One run, from its words at the start to its summary. `close` gives back what it holds."""
 
-    def __init__(self, config: TrainConfig, folder: RunFolder, console: Console) -> None:
+    def __init__(self, config: TrainConfig, folder: RunFolder, console: Console, started: float) -> None:
         self.stopped = False
         self._config, self._folder, self._console = config, folder, console
-        self._started = time.monotonic()
-        self._earlier_s = _earlier_seconds(folder)
+        self._started = started - _earlier_seconds(folder)
         self._steps = 0
         self._log = EpisodeLog()
         self._before: Evaluation | None = None
@@ -82,38 +82,27 @@ class Job:
 
     def run(self) -> None:
         """Do it all; `stopped` says whether Ctrl-C ended it before its last evaluation."""
-        config, folder = self._config, self._folder
-        self._introduce()
-        training, held_out = training_and_held_out(config)
-        model, tokenizer = load_model(config.model)
-        words = check_template(config.model, tokenizer)
-        args = arguments_of(config, folder)
-        torch.nn.Module.to(model, args.device)
-        agent = TransformersAgent(
-            model, tokenizer, max_batch=config.rollout.concurrency, temperature=args.temperature, top_p=args.top_p
-        )
-        self._player = player = EnginePlayer(self._engine(agent))
-        self._say("  ".join(words))
-        proved = prove(config.env_spec, [*training, *held_out], player)
-        self._say(f"{len(training)} training tasks, {len(held_out)} held out; {proved} references checked, all succeed")
-        recorder = RecordingPlayer(player, agent, self._log, folder)
-        trainer = EnvGRPOTrainer(
-            model,
-            args,
-            player=recorder,
-            tasks=training,
-            processing_class=tokenizer,
-            peft_config=adapter_of(config.peft),
-        )
-        self._count_earlier()
+        with self._console.status("loading the tasks and the model"):
+            training, held_out = training_and_held_out(self._config)
+            model, tokenizer = load_model(self._config.model)
+            template = check_template(self._config.model, tokenizer)
+            args = arguments_of(self._config, self._folder)
+            torch.nn.Module.to(model, args.device)
+            agent = agent_of(self._config, args, model, tokenizer)
+            self._player = player = EnginePlayer(self._engine(agent))
+            proved = prove(self._config.env_spec, [*training, *held_out], player)
+            recorder = RecordingPlayer(player, agent, self._log, self._folder)
+            trainer = trainer_of(self._config, args, recorder, training, (model, tokenizer))
+        self._say("  ".join(template))
+        self._say(f"{len(training)} training tasks, {len(held_out)} held out; {proved} scripted references all succeed")
+        self._take_up()
         self._before = self._evaluate("before", held_out, agent)
         show_figures(self._console, self._before)
         self._train(trainer, recorder)
-        save_final(trainer, tokenizer, folder.final)
-        if self.stopped:
-            return
-        agent.drop_caches()
-        self._after = self._evaluate("after", held_out, agent)
+        save_final(trainer, tokenizer, self._folder.final)
+        if not self.stopped:
+            agent.drop_caches()
+            self._after = self._evaluate("after", held_out, agent)
 
     def close(self) -> None:
         """End the worker processes and the sandboxes, and write the summary. Closing twice is allowed."""
@@ -138,6 +127,10 @@ class Job:
             show_figures(console, self._before, self._after)
             show_one_episode(console, self._before, self._after)
             console.print(Text(verdict_words(figures["before"], figures["after"]), style="bold"))
+            if all(row["groups/flat"] == 1 for row in rows):
+                console.print(
+                    "No group had episodes of different reward, and there is nothing to learn from equal ones."
+                )
         if self.stopped:
             again = f"python -m trainers.grpo out={self._folder.path} resume=true"
             console.print(Text(f"stopped after {self._steps} steps; go on with: {again}", style="bold"), soft_wrap=True)
@@ -145,16 +138,6 @@ class Job:
         console.print(Text(f"{self._seconds():.0f} s; in {self._folder.path}: {names}"), soft_wrap=True)
 
     # Steps of the way
-
-    def _introduce(self) -> None:
-        config = self._config
-        self._console.print(
-            Text(
-                f"{config.env_name} with the model {config.model}, seed {config.seed}, into {self._folder.path}", "bold"
-            )
-        )
-        for line in describe(config.sandbox.model_dump()):
-            self._say(line)
 
     def _say(self, words: str) -> None:
         self._console.print(Text(words, style="dim"))
@@ -171,7 +154,7 @@ class Job:
             on_end=self._log,
         )
 
-    def _count_earlier(self) -> None:
+    def _take_up(self) -> None:
         """Take up where an earlier process stopped: forget what it did after its last checkpoint, count the rest."""
         if not self._config.resume:
             return
@@ -221,7 +204,7 @@ class Job:
         return {name: evaluation.figures() if evaluation else None for name, evaluation in pairs}
 
     def _seconds(self) -> float:
-        return self._earlier_s + time.monotonic() - self._started
+        return time.monotonic() - self._started
 
     def _write_summary(self) -> None:
         summary = {

@@ -1,16 +1,24 @@
 """A configuration turned into what TRL and PEFT take, and the model that a run leaves behind."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from peft import LoraConfig, PeftModel
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl.trainer.grpo_config import GRPOConfig
 
+from agents.engine import TransformersAgent
+from envs import Task
 from sandboxes import UsageError
 from trainers.config import PeftOptions, TrainConfig
 from trainers.defaults import trl_values
 from trainers.folder import RunFolder
+from trainers.playing import Player
 from trainers.trainer import EnvGRPOTrainer
+
+_log = logging.getLogger("toolgym.trainers")
 
 
 def arguments_of(config: TrainConfig, folder: RunFolder) -> GRPOConfig:
@@ -22,6 +30,7 @@ def arguments_of(config: TrainConfig, folder: RunFolder) -> GRPOConfig:
     try:
         return GRPOConfig(
             **{
+                "dataloader_pin_memory": torch.accelerator.is_available(),  # torch 2.13 warns where there is none
                 **trl_values(config),
                 "output_dir": str(folder.checkpoints),
                 "max_steps": config.steps,
@@ -33,6 +42,43 @@ def arguments_of(config: TrainConfig, folder: RunFolder) -> GRPOConfig:
             }
         )
     except (ValueError, TypeError, ImportError) as error:
+        raise UsageError(f"trl: {' '.join(str(error).split())}") from error
+
+
+def agent_of(
+    config: TrainConfig, args: GRPOConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> TransformersAgent:
+    """Return the agent that samples from `model` as TRL's options say.
+
+    Raises:
+        UsageError: the engine cannot run the model, or a sampling option is out of its range.
+    """
+    try:
+        return TransformersAgent(
+            model, tokenizer, max_batch=config.rollout.concurrency, temperature=args.temperature, top_p=args.top_p
+        )
+    except ValueError as error:
+        raise UsageError(f"model={config.model}: {error}") from error
+
+
+def trainer_of(
+    config: TrainConfig,
+    args: GRPOConfig,
+    player: Player,
+    tasks: Sequence[Task],
+    policy: tuple[PreTrainedModel, PreTrainedTokenizerBase],
+) -> EnvGRPOTrainer:
+    """Return the trainer of a policy, with adapters if so configured.
+
+    Raises:
+        UsageError: TRL or the trainer refuses options, tasks or adapters.
+    """
+    model, tokenizer = policy
+    adapter = adapter_of(config.peft)
+    try:
+        return EnvGRPOTrainer(model, args, player=player, tasks=tasks, processing_class=tokenizer, peft_config=adapter)
+    except (ValueError, TypeError) as error:
+        _log.info("the trainer refused its options", exc_info=True)
         raise UsageError(f"trl: {' '.join(str(error).split())}") from error
 
 

@@ -1,4 +1,7 @@
-"""Where episodes go as they end: into the records of their phase, and into the run's counts. Before the first phase begins, they go nowhere."""
+"""Where episodes go as they end: into the records of their phase, and into the run's counts.
+
+Before the first phase begins they go nowhere.
+"""
 
 import json
 from collections.abc import Callable, Sequence

@@ -15,12 +15,13 @@ from rollout.trajectory import Trajectory
 from trainers.folder import read_lines
 
 HOME = Path(__file__).parents[2]
-SMALL = ["env=calculator", "eval.tasks=3", "trl.per_device_train_batch_size=4", "trl.num_generations=2"]
+SMALL = ["env=calculator", "trl.per_device_train_batch_size=4", "trl.num_generations=2"]
 STEADY = ["trl.lr_scheduler_type=constant", "rollout.max_new_tokens=24"]
 
 
 def train(capsys, *words):
-    code = run_cli("trainers.command:train", [*SMALL, *STEADY, *words])
+    tasks = [] if any(word.startswith("eval.tasks") for word in words) else ["eval.tasks=3"]
+    code = run_cli("trainers.command:train", [*SMALL, *STEADY, *tasks, *words])
     out, err = capsys.readouterr()
     return code, out, err
 
@@ -105,7 +106,7 @@ def test_what_only_the_libraries_can_refuse_is_one_line_too(tmp_path, capsys, wo
 @pytest.mark.slow
 def test_ctrl_c_finishes_the_step_and_keeps_what_was_learned(tmp_path):
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "trainers.grpo", *SMALL, *STEADY, "steps=5000", f"out={folder}"]
+    command = [sys.executable, "-m", "trainers.grpo", *SMALL, *STEADY, "eval.tasks=3", "steps=5000", f"out={folder}"]
     process = subprocess.Popen(command, cwd=HOME, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     guard = threading.Timer(120, process.kill)
     guard.start()

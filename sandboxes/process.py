@@ -37,19 +37,29 @@ _alive: "weakref.WeakSet[ProcessSandbox]" = weakref.WeakSet()
 
 def describe(config: SandboxConfig) -> list[str]:
     """Return what this backend stops and what it does not, in words, for the user of `config`."""
-    everywhere = sys.platform == "linux"
+    stopped = [
+        "running past the time limit",
+        f"files of more than {config.file_mb} MiB",
+        f"more than {config.output_bytes} bytes of each output",
+    ]
+    not_stopped = [
+        "reading and writing whatever files this user may",
+        "using the network",
+        "signalling this user's other processes",
+        "filling the disk with many files",
+    ]
+    if sys.platform == "linux":
+        stopped += [f"more than {config.memory_mb} MiB in a process", f"more than {config.processes} processes at once"]
+    else:
+        not_stopped += ["using all memory", "a daemon that leaves its session"]
+    if os.geteuid() == 0:
+        not_stopped.append("raising its own limits (this user is root)")
     return [
         "sandbox 'process': programs run as child processes of this user, in a private temporary folder, "
-        "with an empty environment",
-        f"stops: running past the time limit ({'the whole process tree' if everywhere else 'the process group'} is "
-        f"killed), more than {config.memory_mb} MiB per process, {config.file_mb} MiB per file, "
-        f"{config.output_bytes} bytes kept of each output"
-        + (f", {config.processes} processes at once" if everywhere else ""),
-        "does NOT stop: reading and writing whatever files this user may, using the network, signalling this user's "
-        "other processes, filling the disk with many files"
-        + (", raising its limits (this user is root)" if os.geteuid() == 0 else "")
-        + ("" if everywhere else ", a daemon that leaves its session"),
-        "use it for programs of a model you train, never for programs of somebody who means harm",
+        "with a clean environment",
+        f"stops: {', '.join(stopped)}",
+        f"does NOT stop: {', '.join(not_stopped)}",
+        "it is meant for programs of a model you train, not for programs of somebody who means harm",
     ]
 
 

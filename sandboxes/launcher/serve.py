@@ -71,8 +71,9 @@ def _host(control: int, settings: dict[str, Any]) -> Host:
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: _OPEN_FILES,
         resource.RLIMIT_FSIZE: settings["file_mb"] << 20,
-        resource.RLIMIT_AS: settings["memory_mb"] << 20,
     }
+    if sys.platform != "darwin":  # macOS reserves hundreds of gigabytes for every process and refuses a lower limit
+        wanted[resource.RLIMIT_AS] = settings["memory_mb"] << 20
     limits = [(kind, _at_most_hard(kind, value)) for kind, value in wanted.items()]
     null = os.open(os.devnull, os.O_RDWR)
     return Host(control, null, mmap.mmap(-1, 2), limits, settings["output_bytes"], settings["processes"])

@@ -27,10 +27,9 @@ class Output:
         self._ended = not data
         return not self._ended
 
-    def end(self, *, wait: bool) -> None:
-        """Take the rest and close; without `wait` a writer may be left, and only what is there is taken."""
-        if not wait:
-            os.set_blocking(self.descriptor, False)
+    def end(self) -> None:
+        """Take what is there and close. No writer should be left, but none that is may hold this up."""
+        os.set_blocking(self.descriptor, False)
         try:
             while not self._ended:
                 self.take()

@@ -180,7 +180,7 @@ class Run:
         """Kill what is left, take what the pipes still hold, close every descriptor of the run."""
         dead = self._is_alone() or kill_all(self._pid)
         for output in (self.stdout, self.stderr):
-            output.end(wait=dead)
+            output.end()
         if self._input is not None:
             os.close(self._input.descriptor)
         if _HAS_PIDFD:

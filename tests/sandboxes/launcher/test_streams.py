@@ -13,7 +13,7 @@ def test_an_output_keeps_its_first_bytes_and_counts_all():
     assert not output.truncated
     os.write(writer, b"defgh")
     os.close(writer)
-    output.end(wait=True)
+    output.end()
     assert (bytes(output.kept), output.total, output.truncated) == (b"abcde", 8, True)
 
 
@@ -21,7 +21,7 @@ def test_an_output_does_not_wait_for_a_writer_that_lives():
     reader, writer = os.pipe()
     os.write(writer, b"abc")
     output = Output(reader, 5)
-    output.end(wait=False)
+    output.end()
     assert bytes(output.kept) == b"abc"
     os.close(writer)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,12 +11,15 @@ from torch import nn
 from agents.base import AgentError
 from agents.batch import Batch, Request
 
+_SLICE_S = 0.02
+"""Seconds after which the thread reports back, so that a driver that is cancelled leaves nothing running."""
+
 
 class Driver:
     """Runs the steps of a batch, wakes who waits for a request that ended, and sleeps when there are none.
 
-    Steps run in one thread of their own: measured against steps on the loop itself it costs about 0.1 ms a step, and
-    the loop stays free however long a step takes.
+    Steps run in one thread of their own, so that the loop stays free however long a step takes; several in a row as
+    long as nobody has ended, since handing each one over adds some 8% to the step of a model of 0.6 M parameters.
     """
 
     def __init__(self, batch: Batch, model: nn.Module) -> None:
@@ -61,12 +65,19 @@ class Driver:
         with evaluating(self._model):
             while self.batch.busy:
                 try:
-                    ended = await loop.run_in_executor(self._thread, self.batch.step)
+                    ended = await loop.run_in_executor(self._thread, self._steps)
                 except Exception as error:
                     self.batch.reset()
                     self._fail(AgentError(f"the model failed: {type(error).__name__}: {error}"), error)
                 else:
                     self._wake(ended)
+
+    def _steps(self) -> list[Request]:
+        """Step until a request has ended or time is up; requests that arrive meanwhile join at the next step."""
+        until = time.monotonic() + _SLICE_S
+        while not (ended := self.batch.step()) and self.batch.busy and time.monotonic() < until:
+            pass
+        return ended
 
     def _wake(self, ended: list[Request]) -> None:
         for request in ended:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -15,6 +15,14 @@ from trainers.folder import RunFolder, append_line
 from trainers.interruption import Interruption
 from trainers.playing import EnginePlayer
 from trainers.progress import Display, StepFigures
+
+
+class Reach(Protocol):
+    """Is told of each step that is done, and again when its checkpoint is written."""
+
+    def __call__(self, step: int, *, saved: bool) -> None:
+        """Take note of `step`, counted from 1."""
+        ...
 
 
 class RecordingPlayer:
@@ -42,9 +50,15 @@ class StepCallback(TrainerCallback):
     """Writes a row of metrics per step, keeps the display going, and ends training after the step when asked to."""
 
     def __init__(
-        self, player: RecordingPlayer, display: Display, interruption: Interruption, folder: RunFolder
+        self,
+        player: RecordingPlayer,
+        display: Display,
+        interruption: Interruption,
+        folder: RunFolder,
+        reach: Reach,
     ) -> None:
-        self._player, self._display, self._interruption, self._folder = player, display, interruption, folder
+        self._player, self._display, self._interruption = player, display, interruption
+        self._folder, self._reach = folder, reach
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Say which step the next episodes belong to."""
@@ -52,8 +66,13 @@ class StepCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Stop after this step, with a checkpoint, if asked to."""
+        self._reach(state.global_step, saved=False)
         if self._interruption.requested:
             control.should_training_stop = control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Say that the step has a checkpoint now."""
+        self._reach(state.global_step, saved=True)
 
     def on_log(
         self,

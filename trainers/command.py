@@ -1,5 +1,6 @@
 """What `python -m trainers.grpo` does with its words: help, or every check that is cheap, and then the job."""
 
+import json
 import pkgutil
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from rollout.cli import asks_for_help, read_line
 from rollout.help import print_options
 from sandboxes import describe
 from trainers.config import TAKEN, TrainConfig, chosen_env, env_names, read_train_config, train_config
+from trainers.defaults import ALL_MODELS, EMBEDDED_MODEL
 from trainers.folder import RunFolder, resumed
 from trainers.preflight import check_before_import
 from trainers.trl_options import trl_options
@@ -102,6 +104,10 @@ def _summary(env_id: str) -> str:
 
 def _show_trl(console: Console) -> None:
     names = [f"trl.{name}" for name in trl_options() if name not in TAKEN]
+    console.print("Options of TRL that a run sets unless the line does:", style="bold")
+    for name, value in {**ALL_MODELS, **EMBEDDED_MODEL}.items():
+        only = "  (for the embedded model)" if name in EMBEDDED_MODEL else ""
+        console.print(Text(f"  trl.{name}={value if isinstance(value, str) else json.dumps(value)}{only}"))
     console.print("trl.* is handed to TRL's GRPOConfig, where these are described:", style="bold")
     console.print(
         fill("  ".join(names), console.width - 2, initial_indent="  ", subsequent_indent="  "), highlight=False

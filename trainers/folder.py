@@ -1,6 +1,8 @@
 """The folder of a run: what lies where, and who may write into it."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
@@ -14,6 +16,7 @@ from trainers.config import TrainConfig
 MIN_FREE_BYTES = 100 << 20
 """A run is not begun with less room than this; a run of the embedded model writes about half of it."""
 
+_FULL_BYTES = 8 << 20  # less than the smallest checkpoint needs
 _FIXED = ("env", "sandbox", "model", "seed", "eval", "peft")
 
 
@@ -95,6 +98,20 @@ def write_whole(path: Path, text: str) -> None:
     partial = path.with_suffix(path.suffix + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def disk_trouble(error: Exception, folder: Path) -> str | None:
+    """Return what to say if an exception means that `folder` can no longer be written, else None.
+
+    torch and safetensors hide the system's error in one of their own, so those are believed if the disk is full.
+    """
+    if isinstance(error, OSError):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            return None
+        return f"{error.filename or folder}: {error.strerror}; what was written before is kept"
+    if shutil.disk_usage(folder).free >= _FULL_BYTES:
+        return None
+    return f"{folder}: {os.strerror(errno.ENOSPC)}; what was written before is kept"
 
 
 def resumed(data: Mapping[str, Any]) -> Mapping[str, Any]:

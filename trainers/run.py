@@ -4,7 +4,6 @@ The figures before training are recorded, so that a resumed run does not play th
 episodes, the metrics, the last checkpoint and a summary are on disk.
 """
 
-import errno
 import json
 import os
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.text import Text
+from safetensors import SafetensorError
 from transformers import PrinterCallback
 
 from agents.engine import TransformersAgent
@@ -25,7 +25,7 @@ from sandboxes import UsageError, close_pools
 from trainers.callbacks import RecordingPlayer, StepCallback
 from trainers.config import TrainConfig
 from trainers.episodes import EpisodeLog, recorded
-from trainers.folder import RunFolder, read_lines, write_whole
+from trainers.folder import RunFolder, disk_trouble, read_lines, write_whole
 from trainers.interruption import Interruption
 from trainers.playing import EnginePlayer
 from trainers.plot import save_learning_curve
@@ -37,7 +37,6 @@ from trainers.resuming import last_checkpoint
 from trainers.setting import agent_of, arguments_of, save_final, trainer_of
 from trainers.trainer import EnvGRPOTrainer
 
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _MAX_THREADS = 4  # on matrices as small as the embedded model's, more threads only wait for one another
 
 
@@ -53,17 +52,18 @@ def run(config: TrainConfig, folder: RunFolder, console: Console, started: float
     with quiet(folder.log, console):
         job = Job(config, folder, console, started)
         try:
-            job.run()
-        except KeyboardInterrupt:
-            job.stopped = True
-        except OSError as error:
-            if error.errno not in _DISK:
+            try:
+                job.run()
+            except KeyboardInterrupt:
+                job.stopped = True
+            finally:
+                job.close()
+            job.conclude()
+        except (OSError, RuntimeError, SafetensorError) as error:
+            trouble = disk_trouble(error, folder.path)
+            if trouble is None:
                 raise
-            where = error.filename or folder.path
-            raise UsageError(f"{where}: {error.strerror}; what was written before is kept") from error
-        finally:
-            job.close()
-        job.conclude()
+            raise UsageError(trouble) from error
     return 130 if job.stopped else 0
 
 
@@ -97,6 +97,7 @@ class Job:
         self._say(f"{len(training)} training tasks, {len(held_out)} held out; {proved} scripted references all succeed")
         self._take_up()
         self._before = self._evaluate("before", held_out, agent)
+        self._write_summary()
         show_figures(self._console, self._before)
         self._train(trainer, recorder)
         save_final(trainer, tokenizer, self._folder.final)
@@ -105,16 +106,16 @@ class Job:
             self._after = self._evaluate("after", held_out, agent)
 
     def close(self) -> None:
-        """End the worker processes and the sandboxes, and write the summary. Closing twice is allowed."""
+        """End the worker processes and the sandboxes. Closing twice is allowed."""
         self._log.close()
         if self._player is not None:
             self._player.close()
             self._player = None
         close_pools()
-        self._write_summary()
 
     def conclude(self) -> None:
-        """Draw the learning curve and say, in one screen, what came of the run."""
+        """Write the summary, draw the learning curve and say, in one screen, what came of the run."""
+        self._write_summary()
         figures = self._figures()
         rows = list(read_lines(self._folder.metrics))
         title = f"{self._config.env_name}, {self._config.model} model, {self._steps} steps"
@@ -187,12 +188,15 @@ class Job:
         checkpoint = last_checkpoint(self._folder.checkpoints) if self._config.resume else None
         display = open_display(self._console, "training", self._config.steps, self._steps)
         with display, Interruption(self._tell_stopping) as interruption:
-            trainer.add_callback(StepCallback(recorder, display, interruption, self._folder))
-            try:
-                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-            finally:
-                self._steps = trainer.state.global_step
+            trainer.add_callback(StepCallback(recorder, display, interruption, self._folder, self._reach))
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         self.stopped = interruption.requested
+
+    def _reach(self, step: int, *, saved: bool) -> None:
+        """Note that a step is done; one with a checkpoint is worth a summary."""
+        self._steps = step
+        if saved:
+            self._write_summary()
 
     def _tell_stopping(self) -> None:
         self._console.print(Text("stopping after this step; Ctrl-C again stops at once", style="yellow"))

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from collections import namedtuple
@@ -8,7 +9,7 @@ from rollout.cli import parse_words
 from sandboxes import UsageError
 from trainers import folder as module
 from trainers.config import read_train_config
-from trainers.folder import RunFolder, append_line, read_lines, resumed, write_whole
+from trainers.folder import RunFolder, append_line, disk_trouble, read_lines, resumed, write_whole
 
 
 def config(*words):
@@ -122,3 +123,22 @@ def test_a_rewound_run_has_forgotten_the_steps_it_takes_again(tmp_path):
     opened.rewind(1)
     assert list(read_lines(opened.metrics)) == [{"step": 1}]
     assert list((opened.trajectories / "train").iterdir()) == [opened.step_records(1)]
+
+
+@pytest.mark.parametrize(
+    ("error", "free", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a.bin"), 0, "a.bin: No space left on device; what was"),
+        (OSError(errno.EROFS, "Read-only file system"), 1 << 30, "Read-only file system; what was written before"),
+        (RuntimeError("PytorchStreamWriter failed"), 0, "No space left on device; what was written before is kept"),
+    ],
+)
+def test_a_disk_that_fills_up_is_told_from_other_faults(tmp_path, monkeypatch, error, free, words):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage(1 << 30, 1 << 30, free))
+    assert words in (disk_trouble(error, tmp_path) or "")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "I/O error"), RuntimeError("a fault of ours")])
+def test_other_faults_are_not_blamed_on_the_disk(tmp_path, error):
+    assert disk_trouble(error, tmp_path) is None

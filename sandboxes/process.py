@@ -51,7 +51,7 @@ def describe(config: SandboxConfig) -> list[str]:
     if sys.platform == "linux":
         stopped += [f"more than {config.memory_mb} MiB in a process", f"more than {config.processes} processes at once"]
     else:
-        not_stopped += ["using all memory", "a daemon that leaves its session"]
+        not_stopped += ["using all memory", "forking without end", "a daemon that leaves its session"]
     if os.geteuid() == 0:
         not_stopped.append("raising its own limits (this user is root)")
     return [
@@ -70,15 +70,22 @@ class ProcessSandbox:
     `SandboxError`. If its process dies, the launcher kills what runs, removes the folder and ends.
 
     Raises:
-        SandboxError: the launcher does not start.
+        SandboxError: no folder can be made, or the launcher does not start.
     """
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
         self._config = config or SandboxConfig()
         self._fault: str | None = None
         self._closed = False
-        self._workspace = Workspace(os.path.realpath(tempfile.mkdtemp(prefix="toolgym-")))
-        self._socket, self._launcher = _launch(self._workspace.path)
+        try:
+            self._workspace = Workspace(os.path.realpath(tempfile.mkdtemp(prefix="toolgym-")))
+        except OSError as error:
+            raise SandboxError(f"process sandbox: no private folder can be made: {error}") from error
+        try:
+            self._socket, self._launcher = _launch(self._workspace.path)
+        except OSError as error:
+            self._workspace.remove()
+            raise SandboxError(f"process sandbox: {sys.executable} does not start: {error}") from error
         _watch_forks()
         _alive.add(self)
         try:
@@ -208,10 +215,9 @@ def _launch(folder: str) -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
                 start_new_session=True,
                 cwd="/",
             )
-    except OSError as error:
+    except BaseException:
         ours.close()
-        os.rmdir(folder)
-        raise SandboxError(f"process sandbox: {sys.executable} does not start: {error}") from error
+        raise
     return ours, launcher
 
 

@@ -48,7 +48,8 @@ def become(
             resource.setrlimit(kind, (value, value))
         # Stands behind the wall clock, should the launcher die; of each process, on as many cores as there are.
         cpu_s = (int(timeout_s) + 2) * _CORES
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+        with contextlib.suppress(ValueError, OSError):  # a lower limit of the user's stays
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
         notes[READY] = 1
         status = _python(argv, notes) if _is_python(argv) else _execute(argv)
     finally:

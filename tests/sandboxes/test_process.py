@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -139,6 +140,12 @@ def test_a_missing_interpreter_is_a_sandbox_error_and_leaves_no_folder(temporary
     with pytest.raises(SandboxError, match="/no/such/python does not start"):
         ProcessSandbox()
     assert list(temporary.iterdir()) == []
+
+
+def test_a_missing_temporary_folder_is_a_sandbox_error(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/no/such/folder")
+    with pytest.raises(SandboxError, match="no private folder"):
+        ProcessSandbox()
 
 
 def test_a_launcher_that_cannot_begin_is_a_sandbox_error_and_leaves_no_folder(temporary, monkeypatch):

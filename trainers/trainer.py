@@ -7,7 +7,6 @@ contract tests.
 """
 
 import logging
-import time
 from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import Any, cast
@@ -30,7 +29,7 @@ from trainers.playing import Player
 from trainers.resuming import load_position, save_position
 from trainers.rows import CUT_SHORT, dataset_of, row_of
 from trainers.sampling import EpochSampler
-from trainers.timing import OptimiserClock
+from trainers.timing import OptimiserClock, Stopwatch
 
 _log = logging.getLogger("toolgym.trainers")
 
@@ -71,17 +70,18 @@ class EnvGRPOTrainer(CorrectedLossTrainer):
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         check(args, tasks)
+        dataset = dataset_of(tasks)
         self._max_tokens, self._group_size = cast(int, args.max_completion_length), cast(int, args.num_generations)
         self._player = player
         self._task_class = type(tasks[0])
         self._rows: list[dict[str, Any]] = []
         self._played: list[Trajectory] = []
-        self._play_s = self._prepare_s = 0.0
+        self._stopwatch = Stopwatch()
         super().__init__(
             model=model,
             args=args,
             reward_funcs=[rubric],
-            train_dataset=dataset_of(tasks),
+            train_dataset=dataset,
             processing_class=processing_class,
             peft_config=peft_config,
             callbacks=callbacks,
@@ -107,22 +107,18 @@ class EnvGRPOTrainer(CorrectedLossTrainer):
         )
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Batch:
-        started = time.perf_counter()
         self._rows = inputs
-        batch: Batch = super()._generate_and_score_completions(inputs)
-        batch = self._settle(batch)
-        self._prepare_s += time.perf_counter() - started - self._play_s
-        self._record_episodes()
+        with self._stopwatch.timed("prepare"):
+            batch = self._settle(super()._generate_and_score_completions(inputs))
+            self._record_episodes()
         return batch
 
     def _play(self, prompts: list[Any], trainer: GRPOTrainer) -> dict[str, list[Any]]:
         """Play the rows of this generation: TRL's `rollout_func`."""
         tasks = [self._task_class.model_validate_json(row["task"]) for row in self._rows]
         seed = derive_seed(self.args.seed, "train", self._step, self.accelerator.process_index)
-        started = time.perf_counter()
-        with _evaluating(self.model):
+        with self._stopwatch.timed("rollout"), _evaluating(self.model):
             self._played = self._player.play(tasks, seed=seed)
-        self._play_s = time.perf_counter() - started
         if len(self._played) != len(tasks):
             raise ValueError(f"the player returned {len(self._played)} trajectories for {len(tasks)} tasks")
         blank_id = self._tokenizer.pad_token_id
@@ -168,15 +164,11 @@ class EnvGRPOTrainer(CorrectedLossTrainer):
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Run forward and backward of one micro-batch, playing a new batch first if it is due."""
-        self._play_s = self._prepare_s = 0.0
-        started = time.perf_counter()
-        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)  # type: ignore[no-untyped-call]  # nor here
-        spent = time.perf_counter() - started
-        metrics = self._metrics["train"]
-        metrics["seconds/rollout"].append(self._play_s)
-        metrics["seconds/prepare"].append(self._prepare_s)
-        metrics["seconds/loss"].append(spent - self._play_s - self._prepare_s)
+        with self._stopwatch.timed("loss"):
+            loss: Tensor = super().training_step(model, inputs, num_items_in_batch)  # type: ignore[no-untyped-call]  # nor here
         if self.accelerator.sync_gradients:
+            for part, seconds in ({"rollout": 0.0, "prepare": 0.0} | self._stopwatch.take()).items():
+                self._metrics["train"][f"seconds/{part}"].append(seconds)
             self._skip_if_unscored(model)
         return loss
 

@@ -34,7 +34,7 @@ def save_learning_curve(
     figure.savefig(path)
 
 
-def smooth(values: Sequence[float], weight: float = 0.8) -> list[float]:
+def smooth(values: Sequence[float], weight: float = 0.6) -> list[float]:
     """Return the exponential moving average, corrected for its start, so that the first value stands for itself."""
     total, norm, out = 0.0, 0.0, []
     for value in values:

@@ -94,17 +94,15 @@ class PlainDisplay:
         self._every_s, self._clock = every_s, clock
         self._begun, self._at_start = clock(), done
         self._last = float("-inf")
-        self._done = done
 
     def advance(self, done: int, words: str = "") -> None:
         """Print a line if it is time for one."""
         now = self._clock()
         if done < self._total and now - self._last < self._every_s:
             return
-        self._last, self._done = now, done
-        rate = (now - self._begun) / max(done - self._at_start, 1)
-        left = "" if done >= self._total else f"  {_clock_words(rate * (self._total - done))} left"
-        self._console.print(Text(f"{self._title} {done}/{self._total}  {words}{left}".rstrip()), soft_wrap=True)
+        self._last = now
+        line = f"{self._title} {done}/{self._total}  {words}{self._left(now, done)}"
+        self._console.print(Text(line.rstrip()), soft_wrap=True)
 
     def __enter__(self) -> Self:
         return self
@@ -113,6 +111,13 @@ class PlainDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+    def _left(self, now: float, done: int) -> str:
+        """Return the time left in words; the first unit of many that run at once says nothing about the others."""
+        ours = done - self._at_start
+        if done >= self._total or ours < min(3, self._total // 20):
+            return ""
+        return f"  {_clock_words((now - self._begun) / max(ours, 1) * (self._total - done))} left"
 
 
 class _BarAndWords(Progress):

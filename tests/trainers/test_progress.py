@@ -30,10 +30,16 @@ def test_a_pipe_gets_plain_lines_and_not_too_many():
 
 def test_time_left_goes_by_this_run_alone():
     out = console()
-    times = iter([0.0, 100.0])
-    display = PlainDisplay(out, "training", 100, 98, clock=lambda: next(times))
+    times = iter([0.0, 300.0])
+    display = PlainDisplay(out, "training", 100, 96, clock=lambda: next(times))
     display.advance(99)
     assert "1:40 left" in out.file.getvalue()
+
+
+def test_the_first_of_many_says_nothing_about_the_time_left():
+    out = console()
+    PlainDisplay(out, "before", 512).advance(1)
+    assert out.file.getvalue() == "before 1/512\n"
 
 
 def test_a_terminal_gets_a_bar_with_the_latest_words():

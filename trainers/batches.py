@@ -1,4 +1,4 @@
-"""The trainer's tensor batches: leaving out what is unscored, and giving every row its due weight."""
+"""The trainer's tensor batches: leaving out rows that are unscored, and columns that are padding."""
 
 from collections.abc import Mapping
 
@@ -14,25 +14,16 @@ MEAN_SCORED = "mean_scored"
 """Scored episodes per micro-batch and process, on average over the generation batch."""
 
 
-def scored_rows(batch: Mapping[str, Tensor]) -> tuple[Batch, float]:
-    """Return the scored rows, and the weight of their mean in the loss: 1 when nothing was left out.
-
-    A micro-batch weighs as much as its share of the scored episodes, so that each of them counts the same wherever it
-    fell. Without any, one row stays, of which no token counts, and the weight is 0: processes have to keep step.
-    """
+def scored_rows(batch: Mapping[str, Tensor]) -> Batch:
+    """Return the scored rows; without any, the first row, of which no token counts."""
     scored = batch[SCORED]
-    count = int(scored.sum())
-    if count == len(scored):
-        kept = dict(batch)
-    else:
-        rows = scored.nonzero().squeeze(1) if count else torch.zeros(1, dtype=torch.long, device=scored.device)
-        kept = {name: tensor if tensor.ndim == 0 else tensor[rows] for name, tensor in batch.items()}
-    if count == 0:
-        kept["tool_mask"] = torch.zeros_like(kept["tool_mask"])
-    return without_padding(kept), count / max(float(batch[MEAN_SCORED]), 1e-9)
+    if bool(scored.all()):
+        return dict(batch)
+    rows = scored.nonzero().squeeze(1) if bool(scored.any()) else torch.zeros(1, dtype=torch.long, device=scored.device)
+    return {name: tensor if tensor.ndim == 0 else tensor[rows] for name, tensor in batch.items()}
 
 
-def without_padding(batch: Batch) -> Batch:
+def without_padding(batch: Mapping[str, Tensor]) -> Batch:
     """Cut the columns that are padding in every row: prompts are padded on the left, completions on the right."""
     prompt, completion = (int(batch[name].sum(dim=1).max()) for name in ("prompt_mask", "completion_mask"))
     width = batch["completion_ids"].shape[1]
@@ -40,4 +31,4 @@ def without_padding(batch: Batch) -> Batch:
     if completion < width:
         wide = {name for name, tensor in batch.items() if tensor.ndim == 2 and tensor.shape[1] == width} - cut.keys()
         cut |= {name: batch[name][:, :completion] for name in wide}
-    return batch | cut
+    return {**batch, **cut}

@@ -10,7 +10,7 @@ from torch import Tensor
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from trainers.batches import SCORED, Batch, scored_rows
+from trainers.batches import MEAN_SCORED, SCORED, Batch, scored_rows, without_padding
 from trainers.checks import correction_of
 from trainers.importance import mismatch
 from trainers.scoring import can_share_prompts, shared_scores
@@ -29,16 +29,29 @@ class CorrectedLossTrainer(GRPOTrainer):
         self._scored_in_window = 0
         super().__init__(*args, **kwargs)
         self._correction = correction_of(self.args)
+        self._is_alone = self.accelerator.num_processes == 1
 
     def _compute_loss(self, model: Any, inputs: Batch) -> Tensor:
-        rows, weight = scored_rows(inputs)
+        # TRL 1.16 gathers a figure for each row, so that several processes need as many rows each: there the tokens of
+        # unscored rows are silent, and that is all.
+        rows = self._in_loss = without_padding(scored_rows(inputs) if self._is_alone else inputs)
         self._scored_in_window += int(inputs[SCORED].sum())
-        self._in_loss = rows
         try:
             loss: Tensor = super()._compute_loss(model, rows)  # type: ignore[no-untyped-call]  # TRL's has no types
         finally:
             self._in_loss = None
-        return loss if self.loss_type in _PER_TOKEN_LOSSES else loss * weight
+        return loss * self._weight(rows)
+
+    def _weight(self, rows: Batch) -> float:
+        """Return what makes each scored episode count the same, in whatever micro-batch it fell: 1 if none is unscored.
+
+        TRL divides by the rows of the micro-batch, or by its tokens (`bnpo`), where it should be their mean over the
+        generation batch.
+        """
+        scored = int(rows[SCORED].sum())
+        if self.loss_type in _PER_TOKEN_LOSSES or scored == 0:
+            return 1.0
+        return (scored if self.loss_type == "bnpo" else len(rows[SCORED])) / float(rows[MEAN_SCORED])
 
     def _get_per_token_logps_and_entropies(
         self,

@@ -128,6 +128,13 @@ def test_each_scored_episode_weighs_the_same_in_whatever_micro_batch_it_falls(ma
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("scene", LOSSES, indirect=True)
+def test_one_of_several_processes_keeps_its_rows_and_learns_the_same(scene):
+    trainer, rows = scene
+    trainer._is_alone = False
+    check_without_failed(trainer, rows, [0.0, 1.0, None, 0.5, None, 1.0, 0.5, None])
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_micro_batch_of_unscored_episodes_alone_gives_a_loss_of_zero(make_trainer, loss):
     trainer = make_trainer(

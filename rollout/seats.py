@@ -83,9 +83,10 @@ class Seat:
         if now < job.deadline:
             return False
         if now - job.told >= AGAIN_S:
-            job.ticks = self._cpu_ticks()
-            job.told = now
-            self._interrupt(job)
+            was_told, job.told = job.told, now  # before the interrupt: the job reads it as soon as it is hit
+            before, job.ticks = job.ticks, self._cpu_ticks()
+            if not _tracer_would_hang() or (was_told and job.ticks - before >= _HUNG_TICKS):
+                self._interrupt(job)
         if now < job.deadline + GRACE_S or not job.claim():
             return False
         hung = self._cpu_ticks() - job.ticks >= _HUNG_TICKS
@@ -104,20 +105,20 @@ class Seat:
 
     def _leave(self, job: Job) -> None:
         """Make sure that no interrupt reaches this thread any more, so that `deliver` is never cut in two."""
-        for _ in range(3):
+        for _attempt in range(3):
             with suppress(Overdue):
                 job.left = True
                 while job.interrupting and not job.raised:
                     time.sleep(0.0002)
-                if job.told:
-                    _raise_in(threading.get_ident(), None)
+                for _ in range(2):  # a jump back is where an exception that waits for this thread is raised
+                    pass
                 return
 
     def _interrupt(self, job: Job) -> None:
         job.raised = False
         job.interrupting = True
         if not job.left:  # else it is about to deliver; it saw `interrupting`, or we see `left`
-            _raise_in(self._thread.ident, Overdue)
+            _python.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(Overdue))
         job.raised = True
 
     def _cpu_ticks(self) -> int:
@@ -141,8 +142,13 @@ def _carry_out(job: Job) -> Outcome:
         return Outcome("failed", (f"{type(error).__name__}: {error}", traceback.format_exc()))
 
 
-def _raise_in(ident: int | None, exception: type[BaseException] | None) -> None:
-    _python.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident or 0), ctypes.py_object(exception) if exception else None)
+def _tracer_would_hang() -> bool:
+    """Whether an exception may only be raised into a thread that takes it at once.
+
+    CPython 3.11 under a tracer (a debugger, coverage) enters the same function again and again, in every thread, for as
+    long as an exception waits for any thread. A thread that waits in the operating system is then left alone.
+    """
+    return sys.version_info < (3, 12) and sys.gettrace() is not None
 
 
 def _name_thread(name: str) -> None:

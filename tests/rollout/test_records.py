@@ -88,7 +88,7 @@ ONE = Trajectory(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(played=st.lists(trajectories, max_size=3))
 def test_what_is_read_equals_what_was_written(
     played: list[Trajectory], tmp_path_factory: pytest.TempPathFactory

@@ -36,7 +36,7 @@ lines = st.lists(st.builds(Line, st.just(call("add", a=1, b=2)), st.integers(1, 
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(lines=lines, rendered=st.integers(0, 4), rewrites=st.frozensets(st.integers(1, 5)), room=st.integers(20, 90))
 def test_every_sampled_id_is_trained_once_with_its_own_logprob_and_nothing_else_is(
     lines: list[Line], rendered: int, rewrites: frozenset[int], room: int
@@ -60,7 +60,7 @@ def test_every_sampled_id_is_trained_once_with_its_own_logprob_and_nothing_else_
         assert len(sample.prompt_ids) + len(sample.completion_ids) <= room
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(lines=lines, rewrites=st.frozensets(st.integers(1, 5)))
 def test_a_sample_is_what_the_agent_saw_and_forks_exactly_where_history_was_rewritten(
     lines: list[Line], rewrites: frozenset[int]

@@ -12,7 +12,7 @@ from rich.text import Text
 from envs import env_class, find_env
 from rollout.cli import asks_for_help, read_line
 from rollout.help import print_options
-from sandboxes import describe
+from sandboxes import UsageError, describe
 from trainers.config import TAKEN, TrainConfig, chosen_env, env_names, read_train_config, train_config
 from trainers.defaults import ALL_MODELS, EMBEDDED_MODEL
 from trainers.folder import RunFolder, resumed
@@ -47,7 +47,11 @@ def train(argv: Sequence[str]) -> int:
     _introduce(config, folder, console)
     with console.status("loading torch"):
         run = pkgutil.resolve_name("trainers.run:run")
-    return int(run(config, folder, console, started))
+    try:
+        return int(run(config, folder, console, started))
+    except UsageError:
+        folder.discard_if_unused()
+        raise
 
 
 def show_help(argv: Sequence[str], console: Console) -> int:

@@ -55,6 +55,16 @@ class RunFolder:
             raise UsageError(f"out={path}: only {free >> 20} MB are free there, a run needs {MIN_FREE_BYTES >> 20} MB")
         return folder
 
+    def discard_if_unused(self) -> None:
+        """Take away what `open` made if no episode was played: a run that was refused may be tried again at once."""
+        if any(self.trajectories.rglob("*.jsonl")):
+            return
+        for path in (self.config, self.log):
+            path.unlink(missing_ok=True)
+        for path in (self.trajectories, self.checkpoints, self.path):
+            if path.exists() and not any(path.iterdir()):
+                path.rmdir()
+
     def evaluation_records(self, name: str, kind: str) -> Path:
         """Return the file of the episodes of one evaluation: `before` or `after`, `greedy` or `sampled`."""
         return self.trajectories / f"{name}-{kind}.jsonl"

@@ -11,6 +11,8 @@ import transformers
 from rich.console import Console
 from rich.text import Text
 
+_WITH_HANDLERS = ("transformers", "huggingface_hub", "datasets", "accelerate")
+"""Libraries that may print through a handler of their own, past the root logger."""
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -26,11 +28,16 @@ def quiet(log_file: Path, console: Console) -> Iterator[None]:
     to_file.setFormatter(logging.Formatter(_FORMAT))
     to_console = _ConsoleHandler(console)
     before = root.level, ours.level
+    theirs = {logger: (logger.handlers, logger.propagate) for logger in map(logging.getLogger, _WITH_HANDLERS)}
     root.addHandler(to_file)
     ours.addHandler(to_console)
     root.setLevel(logging.WARNING)
     ours.setLevel(logging.INFO)
-    _quieten_hugging_face()
+    for logger in theirs:
+        logger.handlers, logger.propagate = [], True
+    transformers.utils.logging.set_verbosity_warning()
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no annotations
     try:
         with warnings.catch_warnings():
             logging.captureWarnings(True)
@@ -41,6 +48,8 @@ def quiet(log_file: Path, console: Console) -> Iterator[None]:
         ours.removeHandler(to_console)
         root.setLevel(before[0])
         ours.setLevel(before[1])
+        for logger, (handlers, propagate) in theirs.items():
+            logger.handlers, logger.propagate = handlers, propagate
         to_file.close()
 
 
@@ -53,11 +62,3 @@ class _ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._console.print(Text(f"warning: {record.getMessage()}", style="yellow"))
-
-
-def _quieten_hugging_face() -> None:
-    """transformers prints through a handler of its own and past the root logger, unless told otherwise."""
-    transformers.utils.logging.disable_default_handler()
-    transformers.utils.logging.enable_propagation()
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no annotations
-    datasets.disable_progress_bars()

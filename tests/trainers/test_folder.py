@@ -142,3 +142,21 @@ def test_a_disk_that_fills_up_is_told_from_other_faults(tmp_path, monkeypatch, e
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "I/O error"), RuntimeError("a fault of ours")])
 def test_other_faults_are_not_blamed_on_the_disk(tmp_path, error):
     assert disk_trouble(error, tmp_path) is None
+
+
+def test_a_folder_in_which_nothing_was_played_is_given_back(tmp_path):
+    opened = RunFolder.open(config(f"out={tmp_path / 'run'}"))
+    opened.log.write_text("refused")
+    opened.discard_if_unused()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_episodes_or_a_file_of_others_is_kept(tmp_path):
+    played = RunFolder.open(config(f"out={tmp_path / 'played'}"))
+    played.evaluation_records("before", "greedy").write_text("{}")
+    played.discard_if_unused()
+    assert played.config.exists()
+    noted = RunFolder.open(config(f"out={tmp_path / 'noted'}"))
+    (noted.path / "note").write_text("mine")
+    noted.discard_if_unused()
+    assert [path.name for path in noted.path.iterdir()] == ["note"]

@@ -13,13 +13,14 @@ def test_what_libraries_say_goes_to_the_file_and_only_our_warnings_to_the_termin
     with quiet(file, console):
         warnings.simplefilter("always")
         logging.getLogger("transformers.trainer").warning("chatter")
+        logging.getLogger("huggingface_hub.file_download").warning("retrying")
         logging.getLogger("toolgym.rollout").warning("[trouble]")
         logging.getLogger("toolgym.rollout").info("detail")
         warnings.warn("from a library", UserWarning, stacklevel=1)
         compile("1 is 1", "model-written", "exec")
     assert console.file.getvalue() == "warning: [trouble]\n"
     text = file.read_text()
-    for words in ("chatter", "[trouble]", "detail", "from a library", "SyntaxWarning"):
+    for words in ("chatter", "retrying", "[trouble]", "detail", "from a library", "SyntaxWarning"):
         assert words in text
     assert capfd.readouterr() == ("", "")
 

@@ -100,6 +100,7 @@ def test_what_only_the_libraries_can_refuse_is_one_line_too(tmp_path, capsys, wo
     code, _, err = train(capsys, f"out={tmp_path / 'run'}", *words)
     assert code == 2
     assert err.startswith(message)
+    assert not (tmp_path / "run").exists()
     assert err.count("\n") == 1
 
 

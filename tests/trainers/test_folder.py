@@ -120,7 +120,10 @@ def test_a_rewound_run_has_forgotten_the_steps_it_takes_again(tmp_path):
     for step in (1, 2, 100_000):
         append_line(opened.metrics, {"step": step})
         opened.step_records(step).write_text("")
+    for name in ("before", "after"):
+        opened.evaluation_records(name, "greedy").write_text("")
     opened.rewind(1)
+    assert [path.name for path in opened.trajectories.glob("*.jsonl")] == ["before-greedy.jsonl"]
     assert list(read_lines(opened.metrics)) == [{"step": 1}]
     assert list((opened.trajectories / "train").iterdir()) == [opened.step_records(1)]
 

@@ -1,8 +1,8 @@
 """The embedded model: small enough to ship in the package and to learn on two cores.
 
 What it is: a Qwen3 architecture of 718,912 parameters (width 128, 3 layers, 4 query and 2 key heads of 32, feed-forward
-384, tied embeddings, context 1024), stored in bfloat16 (1.4 MB) and loaded in float32. Its tokenizer is a byte-level BPE
-of 1000 tokens in which a digit always stands alone. Its template is ChatML with calls as JSON between `<tool_call>`
+384, tied embeddings, context 1024), stored in bfloat16 (1.4 MB) and loaded in float32. Its tokenizer is a byte-level
+BPE of 1000 tokens in which a digit always stands alone. Its template is ChatML with calls as JSON between `<tool_call>`
 tags and a list of the tools' names and argument names; it only ever appends.
 
 What it has seen: scripted references of `calculator` (8,000 tasks) and `code_exec` (all 18,945), training split alone,

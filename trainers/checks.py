@@ -1,31 +1,14 @@
 """What is said before training starts: options without effect, and batches that the tasks cannot fill."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
-from types import MappingProxyType
 from typing import cast, get_args
 
 from trl.trainer.grpo_config import GRPOConfig
 
 from envs import Task
 from trainers.importance import ImportanceCorrection, Mode
-
-_ELSEWHERE: Mapping[str, str] = MappingProxyType(
-    {
-        "use_vllm": "the agent samples, whatever engine it uses",
-        "use_transformers_continuous_batching": "the agent samples, and it batches continuously",
-        "top_k": "the agent samples; it knows temperature and top_p",
-        "min_p": "the agent samples; it knows temperature and top_p",
-        "repetition_penalty": "the agent samples; it knows temperature and top_p",
-        "generation_kwargs": "the agent samples; it knows temperature and top_p",
-        "cache_implementation": "the agent keeps its own cache",
-        "chat_template_kwargs": "the agent renders the conversation",
-        "max_tool_calling_iterations": "the environment's max_turns bounds an episode",
-        "reward_weights": "the rubric of the environment weighs its criteria",
-        "eval_strategy": "tasks are evaluated by playing them, before and after training",
-    }
-)
-"""Options of `GRPOConfig` that have no effect here, and why."""
+from trainers.without_effect import WITHOUT_EFFECT
 
 
 def check(args: GRPOConfig, tasks: Sequence[Task]) -> None:
@@ -36,7 +19,7 @@ def check(args: GRPOConfig, tasks: Sequence[Task]) -> None:
             excludes.
         TypeError: tasks of several classes.
     """
-    for name, reason in _ELSEWHERE.items():
+    for name, reason in WITHOUT_EFFECT.items():
         value = getattr(args, name)
         if value != _default(name):
             raise ValueError(f"{name}={value!r} has no effect here: {reason}; leave it out")

@@ -16,6 +16,7 @@ from rollout.limits import Limits
 from sandboxes.config import SandboxConfig
 from sandboxes.errors import UsageError
 from trainers.trl_options import check_trl, trl_options
+from trainers.without_effect import WITHOUT_EFFECT
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -28,21 +29,11 @@ TAKEN = {
     "save_strategy": "write save_steps=… instead",
     "resume_from_checkpoint": "write resume=true instead",
     "max_completion_length": "write rollout.max_tokens=… instead, which bounds the whole episode",
-    "use_vllm": "the agent samples, whatever engine it uses",
-    "use_transformers_continuous_batching": "the agent samples, and it batches continuously",
-    "top_k": "the agent samples; it knows trl.temperature and trl.top_p",
-    "min_p": "the agent samples; it knows trl.temperature and trl.top_p",
-    "repetition_penalty": "the agent samples; it knows trl.temperature and trl.top_p",
-    "generation_kwargs": "the agent samples; it knows trl.temperature and trl.top_p",
-    "cache_implementation": "the agent keeps its own cache",
-    "chat_template_kwargs": "the agent renders the conversation",
-    "max_tool_calling_iterations": "env.max_turns bounds an episode",
-    "reward_weights": "the rubric of the environment weighs its criteria",
-    "eval_strategy": "eval.* says how held-out tasks are played, before and after training",
     "remove_unused_columns": "the dataset's columns are the framework's own",
     "disable_tqdm": "the run has its own progress bar",
+    **WITHOUT_EFFECT,
 }
-"""TRL options that this framework sets itself, and what to do instead."""
+"""TRL options that a run sets itself or that have no effect here, and what to do instead."""
 
 
 class EnvChoice(BaseModel):

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from rollout.engine import RolloutEngine
-
 from agents.base import Agent
 from envs import Task
+from rollout.engine import RolloutEngine
 from rollout.trajectory import Trajectory
 
 

@@ -10,7 +10,6 @@ from trainers.trl_options import trl_options
 ALL_MODELS: Mapping[str, Any] = MappingProxyType(
     {
         "num_generations": 8,
-        "per_device_train_batch_size": 64,
         "loss_type": "dr_grpo",
         # The sampler runs in the model's own precision: a forward pass in another disagrees with it.
         "bf16": False,
@@ -20,8 +19,17 @@ ALL_MODELS: Mapping[str, Any] = MappingProxyType(
         "save_total_limit": 2,
     }
 )
+OTHER_MODELS: Mapping[str, Any] = MappingProxyType(
+    {
+        # 64 episodes a step, as with the embedded model, of which 8 at a time fit beside a model of billions.
+        "per_device_train_batch_size": 8,
+        "gradient_accumulation_steps": 8,
+    }
+)
+"""Beyond `ALL_MODELS`; the learning rate is TRL's."""
 EMBEDDED_MODEL: Mapping[str, Any] = MappingProxyType(
     {
+        "per_device_train_batch_size": 64,
         # Tuned on the two environments that ship: a constant rate of twice this collapses, half is stable and slower.
         "learning_rate": 7e-4,
         "lr_scheduler_type": "linear",
@@ -33,7 +41,7 @@ EMBEDDED_MODEL: Mapping[str, Any] = MappingProxyType(
 
 def trl_values(config: TrainConfig) -> dict[str, Any]:
     """Return what `GRPOConfig` is given besides what the run decides: the defaults here, and `trl.*` over them."""
-    own = EMBEDDED_MODEL if config.model == "embedded" else {}
+    own = EMBEDDED_MODEL if config.model == "embedded" else OTHER_MODELS
     return {**ALL_MODELS, **own, **config.trl}
 
 

@@ -3,6 +3,7 @@
 A seat and its environment are used again for the next episode when the last one came to a regular end.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -43,11 +44,13 @@ class Stage:
     """Hosts environments. Its methods belong to one thread; outcomes are delivered from any."""
 
     def __init__(self, spec: EnvSpec) -> None:
-        self._spec = spec
+        # The class is looked up once: that reads every installed package's entry points, which takes milliseconds.
+        self._make = partial(spec.env_class(), sandbox=spec.sandbox, **spec.config)
         self._places: dict[int, _Place] = {}
         self._running: dict[_Place, Job] = {}  # seats remove their job from their own thread: one atomic `pop`
         self._leaving: set[_Place] = set()
         self._spare: list[_Place] = []
+        self._next_deadline = math.inf  # no running job's is earlier
         self.abandoned = 0
         """Threads that were left waiting in the operating system, and may be waiting still."""
 
@@ -60,7 +63,7 @@ class Stage:
         """Begin an operation of an episode, which must not be running another."""
         place = self._places.get(request.key)
         if place is None:
-            place = self._places[request.key] = self._spare.pop() if self._spare else _Place(self._spec)
+            place = self._places[request.key] = self._spare.pop() if self._spare else _Place(self._make)
         work = partial(getattr(place, request.operation), *request.arguments)
         self._run(place, Job(work, request.timeout_s, self._ending(place, deliver), name=job_name(request.number)))
 
@@ -75,15 +78,18 @@ class Stage:
             return
         self._leaving.add(place)
         if running is not None:
-            running.deadline = min(running.deadline, time.monotonic())
+            running.deadline = self._next_deadline = min(running.deadline, time.monotonic())
 
     def watch(self) -> None:
         """Interrupt what is overdue, and clear away what was released."""
         now = time.monotonic()
-        for place, job in list(self._running.items()):
-            if place.seat.watch(job, now):
-                self.abandoned += 1
-                place.seat = Seat()
+        if now >= self._next_deadline:  # a thousand jobs that wait are not looked at twenty times a second
+            running = list(self._running.items())
+            self._next_deadline = min((job.deadline for _, job in running), default=math.inf)
+            for place, job in running:
+                if place.seat.watch(job, now):
+                    self.abandoned += 1
+                    place.seat = Seat()
         for place in self._leaving - self._running.keys():
             self._clear(place)
 
@@ -100,6 +106,7 @@ class Stage:
 
     def _run(self, place: "_Place", job: Job) -> None:
         self._running[place] = job
+        self._next_deadline = min(self._next_deadline, job.deadline)
         place.seat.run(job)
 
     def _ending(self, place: "_Place", deliver: Deliver) -> Deliver:
@@ -122,8 +129,8 @@ class Stage:
 class _Place:
     """One environment and the seat it lives on."""
 
-    def __init__(self, spec: EnvSpec) -> None:
-        self._spec = spec
+    def __init__(self, make: Callable[[], ToolEnv[Any, Any]]) -> None:
+        self._make = make
         self.env: ToolEnv[Any, Any] | None = None
         self.seat = Seat()
         self.regular = True  # nothing failed here and nothing was interrupted
@@ -131,7 +138,7 @@ class _Place:
 
     def reset(self, task: Mapping[str, Any], seed: int) -> tuple[Message, ...]:
         if self.env is None:
-            self.env = self._spec.make()
+            self.env = self._make()
         self.is_over = False
         return self.env.reset(seed=seed, options={"task": task})[0]
 

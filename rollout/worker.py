@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from functools import partial
@@ -21,6 +22,7 @@ from envs import EnvSpec, register
 from rollout.channel import Frames, frame
 from rollout.seats import Outcome
 from rollout.stage import WATCH_S, Request, Stage
+from sandboxes import close_pools
 
 BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1])\n"
@@ -32,6 +34,7 @@ _SWITCH_S = 0.0005
 """A tool that computes without end gives way to the other episodes of its process this often."""
 _MOST_ABANDONED = 256  # threads left waiting; with more the process ends, and its episodes go on in a new one
 _READ_BYTES = 1 << 18
+_AT_ONCE, _PAUSE_S = 4, 0.0002  # a crowd of threads that all want the interpreter spends more on waiting than on work
 
 
 class Start(NamedTuple):
@@ -50,6 +53,7 @@ def main(channel: int, life: int) -> None:
     os.dup2(2, 1)  # what a tool prints is for the person at the terminal, never part of the parent's own output
     sys.setswitchinterval(_SWITCH_S)
     serve(socket.socket(fileno=channel))
+    close_pools()
     sys.stderr.flush()
     os._exit(0)  # threads that were left behind must not hold up the end
 
@@ -76,20 +80,22 @@ def _open_stage(start: Start, sender: "_Sender") -> Stage | None:
     try:
         for id, entry_point in start.entry_points.items():
             register(id=id, entry_point=entry_point)
-        start.spec.env_class()
+        stage = Stage(start.spec)
     except Exception as error:  # whatever the author's module raises, the parent says it
         sender.send(0, Outcome("failed", (f"{type(error).__name__}: {error}", traceback.format_exc())))
         return None
     sender.send(0, Outcome("done"))
-    return Stage(start.spec)
+    return stage
 
 
 def _take(stage: Stage, requests: list[Request | int], sender: "_Sender") -> None:
-    for request in requests:
+    for begun, request in enumerate(requests, 1):
         if isinstance(request, int):
             stage.release(request)
         else:
             stage.submit(request, partial(sender.send, request.number))
+        if begun % _AT_ONCE == 0:
+            time.sleep(_PAUSE_S)
 
 
 def _readable(channel: socket.socket) -> bool:

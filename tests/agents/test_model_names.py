@@ -1,7 +1,7 @@
 import pytest
 
+from agents.model_names import check_model_name
 from sandboxes import UsageError
-from trainers.preflight import check_model_name
 
 
 @pytest.fixture

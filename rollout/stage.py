@@ -55,6 +55,11 @@ class Stage:
         """Threads that were left waiting in the operating system, and may be waiting still."""
 
     @property
+    def running(self) -> int:
+        """Operations under way."""
+        return len(self._running)
+
+    @property
     def busy(self) -> bool:
         """Whether there is anything that `watch` must look after."""
         return bool(self._running or self._leaving)

@@ -30,8 +30,9 @@ BOOTSTRAP = (
 )
 """What the parent runs with `python -c`: its own `sys.path` as JSON, the socket, the pipe that ends with the parent."""
 
-_SWITCH_S = 0.0005
-"""A tool that computes without end gives way to the other episodes of its process this often."""
+# A tool that computes without end gives way to the other episodes of its process this often. Each thread that wants the
+# interpreter also wakes this often to ask again: a thousand of them would do nothing else, hence the second number.
+_SWITCH_S, _SWITCH_S_EACH = 0.0005, 0.000002
 _MOST_ABANDONED = 256  # threads left waiting; with more the process ends, and its episodes go on in a new one
 _READ_BYTES = 1 << 18
 _AT_ONCE, _PAUSE_S = 4, 0.0002  # a crowd of threads that all want the interpreter spends more on waiting than on work
@@ -51,7 +52,6 @@ def main(channel: int, life: int) -> None:
         os.set_inheritable(descriptor, False)
     _end_with(life)
     os.dup2(2, 1)  # what a tool prints is for the person at the terminal, never part of the parent's own output
-    sys.setswitchinterval(_SWITCH_S)
     serve(socket.socket(fileno=channel))
     close_pools()
     sys.stderr.flush()
@@ -68,6 +68,7 @@ def serve(channel: socket.socket) -> None:
                 stage = _open_stage(content, sender)
             elif stage is not None:
                 _take(stage, content, sender)
+                sys.setswitchinterval(max(_SWITCH_S, _SWITCH_S_EACH * stage.running))
         while stage is not None and stage.busy and not _readable(channel):
             stage.watch()
         if stage is None or stage.abandoned > _MOST_ABANDONED:

@@ -1,6 +1,7 @@
 """The worker's side of the channel, served in a thread of the test."""
 
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class Line:
 
 @pytest.fixture
 def line() -> Iterator[Line]:
+    interval = sys.getswitchinterval()
     ours, theirs = socket.socketpair()
     thread = threading.Thread(target=serve, args=(theirs,))
     thread.start()
@@ -46,6 +48,7 @@ def line() -> Iterator[Line]:
     ours.close()
     thread.join(20.0)
     theirs.close()
+    sys.setswitchinterval(interval)  # a worker sets it for its whole process, which here is the test's
     assert not thread.is_alive()
 
 

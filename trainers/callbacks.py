@@ -79,24 +79,31 @@ class StepCallback(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        logs: Mapping[str, float] | None = None,
+        logs: Mapping[str, float | None] | None = None,
         **_: Any,
     ) -> None:
         """Write and show the figures of a step."""
         if logs is None or "reward" not in logs:
             return  # the totals at the end of training
-        row = {name: _number(value) for name, value in logs.items()} | {"tokens_per_s": self._player.tokens_per_s}
+        row: dict[str, float | None] = {name: _number(value) for name, value in logs.items()}
+        row["tokens_per_s"] = self._player.tokens_per_s
         append_line(self._folder.metrics, {"step": state.global_step, **row})
+        self._display.advance(state.global_step, self._words(row))
+
+    def _words(self, row: Mapping[str, float | None]) -> str:
+        reward = row["reward"]
+        if reward is None:
+            return "every episode is unscored"
         figures = StepFigures(
-            reward=logs["reward"],
-            spread=logs["groups/spread"],
-            tool_calls=logs["tools/calls"],
-            tool_errors=logs["tools/errors"],
+            reward=reward,
+            spread=row["groups/spread"] or 0.0,
+            tool_calls=row["tools/calls"] or 0.0,
+            tool_errors=row["tools/errors"] or 0.0,
             tokens_per_s=self._player.tokens_per_s,
         )
-        self._display.advance(state.global_step, figures.words())
+        return figures.words()
 
 
-def _number(value: float) -> float | None:
-    """JSON has no NaN: a mean over nothing is null."""
-    return value if math.isfinite(value) else None
+def _number(value: float | None) -> float | None:
+    """JSON has no NaN: a mean over nothing is null, as some of TRL's are already."""
+    return value if value is not None and math.isfinite(value) else None

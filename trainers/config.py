@@ -66,7 +66,7 @@ class EvalOptions(BaseModel):
     model_config = _STRICT
 
     tasks: int = Field(256, ge=1)
-    """Held-out tasks, each played once greedily and once sampled, before and after."""
+    """Held-out tasks, at most; each is played once greedily and once sampled, before and after."""
 
 
 class PeftOptions(BaseModel):

@@ -13,12 +13,12 @@ _REWARD, _SUCCESS, _GREEDY, _INK = "#b9bec6", "#1f6feb", "#1a7f37", "#24292f"
 
 
 def save_learning_curve(
-    rows: Sequence[Mapping[str, float]], evaluations: Mapping[str, Mapping[str, Any]], title: str, path: Path
+    rows: Sequence[Mapping[str, Any]], evaluations: Mapping[str, Mapping[str, Any]], title: str, path: Path
 ) -> None:
     """Draw reward and success of the training episodes by step, and held-out success with its 95 % intervals.
 
-    `rows` are steps with `step`, `reward` and `success`; `evaluations` may hold "before" and "after", each with
-    "greedy" and "sampled" figures. Needs no display; writes a PNG 1600 pixels wide.
+    `rows` are steps with `step`, `reward` and `success` (None where no episode was scored); `evaluations` may hold
+    "before" and "after", each with "greedy" and "sampled" figures. Needs no display; writes a PNG 1600 pixels wide.
     """
     figure = Figure(figsize=(8, 4.5), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
@@ -44,13 +44,13 @@ def smooth(values: Sequence[float], weight: float = 0.6) -> list[float]:
     return out
 
 
-def _draw_training(axes: Axes, rows: Sequence[Mapping[str, float]]) -> None:
+def _draw_training(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     # The reward lies below and wider: where a task is won or lost, and nothing between, the two coincide.
     for key, colour, width, label in (
         ("reward", _REWARD, 4.0, "training reward"),
         ("success", _SUCCESS, 1.8, "training success"),
     ):
-        points = [(row["step"], row[key]) for row in rows if key in row]
+        points = [(row["step"], value) for row in rows if (value := row.get(key)) is not None]
         if points:
             steps, values = zip(*points, strict=True)
             axes.plot(steps, values, ".", color=colour, alpha=0.35, markersize=5, markeredgewidth=0)

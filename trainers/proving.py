@@ -1,5 +1,6 @@
-"""What is proved before a policy plays: the chat template carries tools, and the environment's references succeed."""
+"""What is proved before a policy plays: the tasks can be told apart, the template carries tools, references succeed."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -25,22 +26,29 @@ class AgentPlayer(Protocol):
 
 
 def training_and_held_out(config: TrainConfig) -> tuple[Sequence[Task], Sequence[Task]]:
-    """Return all training tasks, and the first `eval.tasks` held-out ones.
+    """Return all training tasks, and the first `eval.tasks` held-out ones, or as many as there are.
 
     Raises:
-        UsageError: there are none to train on, or fewer held-out ones than are asked for.
+        UsageError: there are none to train on or none held out, or two tasks have one id.
     """
     spec = config.env_spec
     cls = spec.env_class()
     options = cls.Config(**spec.config)
     training, held_out = cls.tasks(options, "train"), cls.tasks(options, "test")
-    if not training:
-        raise UsageError(f"env={config.env_name}: it has no training tasks as configured")
-    if len(held_out) < config.eval.tasks:
-        raise UsageError(
-            f"eval.tasks={config.eval.tasks}: {config.env_name} has {len(held_out)} held-out tasks as configured"
-        )
+    for split, tasks in (("train", training), ("test", held_out)):
+        twice = [id for id, count in Counter(task.id for task in tasks).most_common(1) if count > 1]
+        if twice:
+            raise UsageError(f"env={config.env_name}: two tasks of its {split} split have the id {twice[0]!r}")
+    for name, tasks in (("training", training), ("held-out", held_out)):
+        if not tasks:
+            raise UsageError(f"env={config.env_name}: it has no {name} tasks as configured")
     return training, held_out[: config.eval.tasks]
+
+
+def also_in_training(training: Sequence[Task], held_out: Sequence[Task]) -> int:
+    """Return how many held-out tasks have the wording of a training task: success on those shows no generality."""
+    seen = {task.prompt for task in training}
+    return sum(task.prompt in seen for task in held_out)
 
 
 def check_template(model: str, tokenizer: PreTrainedTokenizerBase) -> list[str]:

@@ -85,7 +85,7 @@ def verdict_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     first, last = before["sampled"], after["sampled"]
     if not (first["n"] and last["n"]):
         return "no held-out episode was scored, so nothing can be said"
-    change = f"sampled success on unseen tasks went from {first['success']:.2f} to {last['success']:.2f}"
+    change = f"sampled success on held-out tasks went from {first['success']:.2f} to {last['success']:.2f}"
     if last["ci95"][0] > first["ci95"][1]:
         return f"it learned: {change}"
     if last["ci95"][1] < first["ci95"][0]:

@@ -30,7 +30,7 @@ from trainers.interruption import Interruption
 from trainers.playing import EnginePlayer
 from trainers.plot import save_learning_curve
 from trainers.progress import Display, open_display
-from trainers.proving import check_template, prove, training_and_held_out
+from trainers.proving import also_in_training, check_template, prove, training_and_held_out
 from trainers.quiet import quiet
 from trainers.report import Evaluation, show_figures, show_one_episode, verdict_words
 from trainers.resuming import last_checkpoint
@@ -94,7 +94,11 @@ class Job:
             recorder = RecordingPlayer(player, agent, self._log, self._folder)
             trainer = trainer_of(self._config, args, recorder, training, (model, tokenizer))
         self._say("  ".join(template))
-        self._say(f"{len(training)} training tasks, {len(held_out)} held out; {proved} scripted references all succeed")
+        references = f"; {proved} scripted references all succeed" if proved else ""
+        self._say(f"{len(training)} training tasks, {len(held_out)} held-out ones to be played{references}")
+        repeated = also_in_training(training, held_out)
+        if repeated:
+            self._say(f"{repeated} of the held-out tasks occur in training, too: their figures show no generality")
         self._take_up()
         self._before = self._evaluate("before", held_out, agent)
         self._write_summary()
@@ -128,10 +132,9 @@ class Job:
             show_figures(console, self._before, self._after)
             show_one_episode(console, self._before, self._after)
             console.print(Text(verdict_words(figures["before"], figures["after"]), style="bold"))
-            if all(row["groups/flat"] == 1 for row in rows):
-                console.print(
-                    "No group had episodes of different reward, and there is nothing to learn from equal ones."
-                )
+            if rows and all(row["groups/flat"] == 1 for row in rows):
+                words = "No group had episodes of different reward, and there is nothing to learn from equal ones."
+                console.print(words, soft_wrap=True)
         if self.stopped:
             again = f"python -m trainers.grpo out={self._folder.path} resume=true"
             console.print(Text(f"stopped after {self._steps} steps; go on with: {again}", style="bold"), soft_wrap=True)

@@ -8,7 +8,7 @@ from rollout.cli import parse_words
 from rollout.trajectory import StopReason, Trajectory
 from sandboxes import UsageError
 from trainers.config import read_train_config
-from trainers.proving import prove, training_and_held_out
+from trainers.proving import also_in_training, prove, training_and_held_out
 
 
 class Count(Task):
@@ -40,7 +40,23 @@ class EmptyEnv(CountEnv):
         return []
 
 
-for _cls in (CountEnv, SolvedEnv, EmptyEnv):
+class UntestedEnv(CountEnv):
+    """Nothing held out."""
+
+    @classmethod
+    def tasks(cls, config, split):
+        return super().tasks(config, split) if split == "train" else []
+
+
+class TwiceEnv(CountEnv):
+    """Two tasks with one id."""
+
+    @classmethod
+    def tasks(cls, config, split):
+        return [Count(id=str(n // 2), prompt=f"{n}?") for n in range(20)]
+
+
+for _cls in (CountEnv, SolvedEnv, EmptyEnv, UntestedEnv, TwiceEnv):
     gymnasium.register(id=f"Proving{_cls.__name__}-v0", entry_point=_cls, disable_env_checker=True)
 
 
@@ -107,13 +123,25 @@ def test_as_many_tasks_are_held_out_as_asked_for():
     assert [task.id for task in held_out] == ["test0", "test1"]
 
 
+def test_fewer_held_out_tasks_than_asked_for_are_all_played():
+    _, held_out = training_and_held_out(config("env=ProvingSolvedEnv"))
+    assert len(held_out) == 3
+
+
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("env", "message"),
     [
-        (["env=ProvingSolvedEnv"], "eval.tasks=256: ProvingSolvedEnv has 3 held-out tasks as configured"),
-        (["env=ProvingEmptyEnv"], "env=ProvingEmptyEnv: it has no training tasks as configured"),
+        ("ProvingEmptyEnv", "env=ProvingEmptyEnv: it has no training tasks as configured"),
+        ("ProvingUntestedEnv", "env=ProvingUntestedEnv: it has no held-out tasks as configured"),
+        ("ProvingTwiceEnv", "env=ProvingTwiceEnv: two tasks of its train split have the id '0'"),
     ],
 )
-def test_too_few_tasks_are_said(words, message):
+def test_tasks_that_cannot_be_used_are_said(env, message):
     with pytest.raises(UsageError, match=message):
-        training_and_held_out(config(*words))
+        training_and_held_out(config(f"env={env}"))
+
+
+def test_held_out_tasks_that_occur_in_training_are_counted():
+    training = [Count(id="0", prompt="a"), Count(id="1", prompt="b")]
+    held_out = [Count(id="2", prompt="b"), Count(id="3", prompt="c")]
+    assert also_in_training(training, held_out) == 1

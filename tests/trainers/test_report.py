@@ -77,7 +77,7 @@ def test_episodes_without_a_common_task_show_nothing():
         (
             figure(0.3, 0.25, 0.35),
             figure(0.8, 0.75, 0.85),
-            "it learned: sampled success on unseen tasks went from 0.30",
+            "it learned: sampled success on held-out tasks went from 0.30",
         ),
         (figure(0.8, 0.75, 0.85), figure(0.3, 0.25, 0.35), "it got worse"),
         (figure(0.3, 0.25, 0.35), figure(0.33, 0.28, 0.38), "no certain change"),

@@ -47,7 +47,7 @@ def test_a_name_is_found_with_and_without_its_version() -> None:
         ("no_such_package:Own-v0", "env=no_such_package:Own-v0: there is no module 'no_such_package'"),
         ("envs.no_such:Own-v0", "env=envs.no_such:Own-v0: there is no module 'envs.no_such'"),
         ("../own:Own-v0", "env=../own:Own-v0: '../own' is no module name"),
-        ("envs:Own-v0", "no environment 'envs:Own-v0'; there are: "),
+        ("envs:zzzzzz-v0", "no environment 'envs:zzzzzz-v0'; there are: "),
     ],
 )
 def test_an_unknown_environment_is_a_usage_error_with_the_nearest_name(name: str, message: str) -> None:

@@ -13,12 +13,13 @@ from rollout.cli import run_cli
 from rollout.records import read_records
 
 QUICK = ["steps=1", "eval.tasks=2", "trl.per_device_train_batch_size=4", "trl.num_generations=2"]
+SHORT = ["env.max_result_bytes=300", "env.max_turns=2", "rollout.max_new_tokens=24"]
 ENVIRONMENTS = '''
 from envs import EnvConfig, Message, Rubric, Task, ToolCall, ToolEnv, register, tool
 
-class Flood(ToolEnv[Task, EnvConfig]):
+class BadFlood(ToolEnv[Task, EnvConfig]):
     """A tool that returns 5 MB."""
-    rubric = Rubric({"done": (1.0, lambda e: float("the first 16384 of 5000000" in e.messages[-2].content))})
+    rubric = Rubric({"done": (1.0, lambda e: float("the first 300 of 5000000" in e.messages[-2].content))})
 
     @classmethod
     def tasks(cls, config, split):
@@ -33,18 +34,18 @@ class Flood(ToolEnv[Task, EnvConfig]):
         yield Message.assistant("", ToolCall(name="calculate", arguments='{"expression": "7"}'))
         yield Message.assistant("done")
 
-class Unsolvable(Flood):
+class BadUnsolvable(BadFlood):
     """Its reference gives the wrong answer."""
 
     def reference(self, task):
         yield Message.assistant("no")
 
-class Broken(Flood):
+class BadBroken(BadFlood):
     """Its rubric fails."""
     reference = ToolEnv.reference
     rubric = Rubric({"done": (1.0, lambda e: 1 / 0)})
 
-for cls in (Flood, Unsolvable, Broken):
+for cls in (BadFlood, BadUnsolvable, BadBroken):
     register(id=f"{cls.__name__}-v0", entry_point=f"bad_input_envs:{cls.__name__}")
 '''
 
@@ -95,19 +96,19 @@ def test_a_model_that_ends_every_turn_at_once_answers_nothing_and_is_scored(tmp_
 
 
 def test_a_tool_that_returns_5_mb_is_cut_and_the_run_goes_on(tmp_path, capsys):
-    code, out, err = train(capsys, tmp_path / "run", "env=bad_input_envs:Flood")
+    code, out, err = train(capsys, tmp_path / "run", "env=bad_input_envs:BadFlood", *SHORT)
     assert (code, err) == (0, "")
     assert "8 scripted references all succeed" in out
 
 
 def test_a_reference_that_fails_is_named_before_anything_is_trained(tmp_path, capsys):
-    code, _, err = train(capsys, tmp_path / "run", "env=bad_input_envs:Unsolvable")
+    code, _, err = train(capsys, tmp_path / "run", "env=bad_input_envs:BadUnsolvable")
     assert code == 2
     assert "the scripted reference of task 'train0' does not succeed" in err
 
 
 def test_a_rubric_that_fails_leaves_every_episode_unscored_and_recorded(tmp_path, capsys):
-    code, _, err = train(capsys, tmp_path / "run", "env=bad_input_envs:Broken", "rollout.retries=0")
+    code, _, err = train(capsys, tmp_path / "run", "env=bad_input_envs:BadBroken", "rollout.retries=0", *SHORT)
     assert (code, err) == (0, "")
     said = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert said["unscored"] == said["episodes"] == 4 + 4 + 4

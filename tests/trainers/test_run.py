@@ -91,7 +91,6 @@ def test_adapters_are_merged_into_the_model_that_is_left(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["eval.tasks=100000"], "error: eval.tasks=100000: calculator has 512 held-out tasks as configured"),
         (["env.train_tasks=1"], "error: trl: 1 tasks, but a generation batch holds 2 different ones"),
         (["trl.temperature=-1"], "error: model=embedded: temperature=-1: must be 0 (greedy) or more"),
         (["trl.vllm_importance_sampling_mode=some"], "error: trl: "),

@@ -97,7 +97,7 @@ class TrainConfig(BaseModel):
     """`embedded`, or the path or hub name of a causal language model with a chat template."""
     seed: int = Field(0, ge=0, lt=2**31)
     """Every random choice of the run derives from it."""
-    steps: int = Field(80, ge=1)
+    steps: int = Field(40, ge=1)
     """Optimiser steps."""
     save_steps: int = Field(20, ge=1)
     """A checkpoint is kept every so many steps."""

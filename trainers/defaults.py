@@ -30,8 +30,8 @@ OTHER_MODELS: Mapping[str, Any] = MappingProxyType(
 EMBEDDED_MODEL: Mapping[str, Any] = MappingProxyType(
     {
         "per_device_train_batch_size": 64,
-        # Tuned on the two environments that ship: a constant rate of twice this collapses, half is stable and slower.
-        "learning_rate": 7e-4,
+        # Held-out success is the same after 60 steps at 7e-4, which gets there in 3; at this rate it can be watched.
+        "learning_rate": 2e-4,
         "lr_scheduler_type": "linear",
         "adam_beta2": 0.99,
     }

@@ -67,11 +67,17 @@ def call_of(name: Any, arguments: Any, identity: str) -> ToolCall:
     """
     if not isinstance(name, str) or not name:
         return ToolCall(name="", id=identity, error='the call names no tool: "name" must be a text')
+    name = _encodable(name)
     if isinstance(arguments, str):
-        return ToolCall(name=name, arguments=arguments, id=identity)
+        return ToolCall(name=name, arguments=_encodable(arguments), id=identity)
     if not isinstance(arguments, dict):
         return ToolCall(name=name, id=identity, error='"arguments" must be a JSON object')
-    return ToolCall(name=name, arguments=json.dumps(arguments, ensure_ascii=False), id=identity)
+    return ToolCall(name=name, arguments=_encodable(json.dumps(arguments, ensure_ascii=False)), id=identity)
+
+
+def _encodable(text: str) -> str:
+    """Replace halves of surrogate pairs, which JSON can escape but neither a record nor a pipe can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _call(body: str, identity: str, closed: bool) -> ToolCall:

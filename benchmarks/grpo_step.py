@@ -20,6 +20,7 @@ _PARTS = {
     "rollout": "seconds/rollout",
     "batch preparation": "seconds/prepare",
     "forward and backward": "seconds/loss",
+    "optimiser": "seconds/optimiser",
 }
 _WAITS = {"waits for the agent": "seconds/agent", "waits for its environment": "seconds/environment"}
 
@@ -29,12 +30,14 @@ def main() -> int:
     env = sys.argv[1] if len(sys.argv) > 1 else "code_exec"
     steps = int(sys.argv[2]) if len(sys.argv) > 2 else 22
     rows = _train(env, steps)[_WARM_UP:]
-    whole = _median(rows, "step_time")
+    for row in rows:
+        row["rest"] = row["seconds/step"] - sum(row[key] for key in _PARTS.values())
+    whole = _median(rows, "seconds/step")
     table = Table(title=f"one GRPO step, env={env}, {len(rows)} steps, medians")
     for heading in ("part", "seconds", "share"):
         table.add_column(heading, justify="left" if heading == "part" else "right")
-    parts = {name: _median(rows, key) for name, key in _PARTS.items()}
-    for name, seconds in {**parts, "optimiser and the rest": whole - sum(parts.values()), "step": whole}.items():
+    for name, key in {**_PARTS, "the rest": "rest", "step": "seconds/step"}.items():
+        seconds = _median(rows, key)
         table.add_row(name, f"{seconds:.3f}", f"{seconds / whole:.0%}")
     table.add_section()
     for name, key in _WAITS.items():

@@ -59,10 +59,12 @@ class StepCallback(TrainerCallback):
     ) -> None:
         self._player, self._display, self._interruption = player, display, interruption
         self._folder, self._reach = folder, reach
+        self._began = time.perf_counter()
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Say which step the next episodes belong to."""
         self._player.step = state.global_step + 1
+        self._began = time.perf_counter()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Stop after this step, with a checkpoint, if asked to."""
@@ -87,6 +89,7 @@ class StepCallback(TrainerCallback):
             return  # the totals at the end of training
         row: dict[str, float | None] = {name: _number(value) for name, value in logs.items()}
         row["tokens_per_s"] = self._player.tokens_per_s
+        row["seconds/step"] = time.perf_counter() - self._began
         append_line(self._folder.metrics, {"step": state.global_step, **row})
         self._display.advance(state.global_step, self._words(row))
 

@@ -86,6 +86,7 @@ DICTS = (
         "$a in d and $b in d",
         ("whether $a and $b are both keys of d", "True if $a and $b are both keys of d, else False"),
         (WORDS, WORDS),
+        symmetric=True,
     ),
     Family(
         "sum_two",
@@ -93,6 +94,7 @@ DICTS = (
         "d.get($a, 0) + d.get($b, 0)",
         ("add the values of $a and $b in d, 0 if missing", "the value of $a plus that of $b in d, 0 if missing"),
         (WORDS, WORDS),
+        symmetric=True,
     ),
     Family(
         "is_set_to",

@@ -40,7 +40,7 @@ class CodeExecConfig(EnvConfig):
     train_tasks: int = Field(4096, ge=1)
     """Training tasks, of the 19,107 there are."""
     test_tasks: int = Field(512, ge=1)
-    """Held-out tasks, of the 2,735 there are: neither their wording nor their solution occurs in training."""
+    """Held-out tasks, of the 2,547 there are: neither their wording nor their solution occurs in training."""
     hidden_tests: int = Field(8, ge=1, le=32)
     """Hidden tests of a task."""
     timeout_s: float = Field(2.0, gt=0, le=60)

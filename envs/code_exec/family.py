@@ -45,6 +45,8 @@ class Family:
     """The values of `$a`, `$b`, `$c`; two constants of one task always differ."""
     nonempty: bool = False
     """No input is an empty list, string or dict."""
+    symmetric: bool = False
+    """The order of the constants makes no difference to what the function returns."""
 
     @cached_property
     def combinations(self) -> tuple[tuple[Constant, ...], ...]:

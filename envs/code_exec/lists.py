@@ -123,6 +123,7 @@ LISTS = (
         "$a in xs and $b in xs",
         ("whether $a and $b are both in xs", "True if $a and $b are both in xs, else False"),
         (NUMBERS, NUMBERS),
+        symmetric=True,
     ),
     Family(
         "all_greater",
@@ -151,6 +152,7 @@ LISTS = (
         "sorted(xs + [$a, $b])",
         ("append $a and $b to xs, then sort", "sort xs together with $a and $b"),
         (NUMBERS, NUMBERS),
+        symmetric=True,
     ),
     Family(
         "reverse_append",

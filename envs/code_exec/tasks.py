@@ -1,13 +1,15 @@
 """The tasks: every family with its constants, in words, with hidden tests; train and test apart by solution.
 
 A solution (template and constants together) belongs to one split by the hash of its source, and every wording of it
-goes the same way. Nothing depends on how many tasks are asked for: a smaller split is the beginning of a larger one.
+goes the same way. Where the order of the constants makes no difference, a solution that another order of them puts into
+training is not tested either. Nothing depends on how many tasks are asked for: a smaller split is the beginning of a
+larger one.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from hashlib import blake2b
-from itertools import zip_longest
+from itertools import permutations, zip_longest
 from random import Random
 from typing import Any
 
@@ -70,14 +72,20 @@ def problems(split: Split) -> tuple[Problem, ...]:
 
 
 def _of_family(family: Family, split: Split) -> Iterator[Problem]:
-    chosen = [values for values in family.combinations if _is_test(family.solution(values)) == (split == "test")]
+    belongs = _is_held_out if split == "test" else _is_trained
+    chosen = [values for values in family.combinations if belongs(family, values)]
     for turn in range(len(family.wordings)):
         for index, constants in enumerate(chosen):
             yield family, constants, (index + turn) % len(family.wordings)
 
 
-def _is_test(solution: str) -> bool:
-    return blake2b(solution.encode()).digest()[0] % TEST_SHARE == 0
+def _is_trained(family: Family, constants: tuple[Constant, ...]) -> bool:
+    return blake2b(family.solution(constants).encode()).digest()[0] % TEST_SHARE != 0
+
+
+def _is_held_out(family: Family, constants: tuple[Constant, ...]) -> bool:
+    orders = permutations(constants) if family.symmetric else (constants,)
+    return not any(_is_trained(family, order) for order in orders)
 
 
 def _task(family: Family, constants: tuple[Constant, ...], wording: int, tests: int) -> CodeTask:

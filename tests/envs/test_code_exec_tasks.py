@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from itertools import permutations
 from random import Random
 
 import pytest
@@ -32,6 +33,15 @@ def test_neither_prompt_nor_solution_of_a_test_task_occurs_in_training():
     test_prompts, test_solutions = prompts_and_solutions("test")
     assert not set(train_prompts) & set(test_prompts)
     assert not train_solutions & test_solutions
+
+
+def test_no_test_task_is_a_training_task_with_its_constants_in_another_order():
+    trained = {(family.name, values) for family, values, _ in problems("train")}
+    for family, values, _ in problems("test"):
+        twins = [twin for twin in permutations(values) if twin != values and (family.name, twin) in trained]
+        inputs = [draw(family.parameters, values, Random(n), nonempty=family.nonempty) for n in range(24)]
+        for twin in map(family.function, twins):
+            assert any(twin(*args) != family.function(values)(*args) for args in inputs), (family.name, values)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -24,7 +24,7 @@ def check(model: nn.Module) -> None:
     try:
         decoder.forward(0, [0, 0], [rows[0][:16], rows[1][:3]])
         found = decoder.forward(0, [16, 3], [rows[0][16:], rows[1][3:]])
-    except (TypeError, ValueError, AttributeError, RuntimeError, IndexError, KeyError, NotImplementedError) as error:
+    except (TypeError, ValueError, AttributeError, RuntimeError, IndexError, KeyError) as error:
         raise ValueError(f"{name} does not run on the engine's key/value cache: {error}") from error
     plain = torch.stack([model(input_ids=torch.tensor([row], device=device)).logits[0, -1] for row in rows])
     difference = (found.float() - plain.float()).abs().mean() / plain.float().std()

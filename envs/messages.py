@@ -1,6 +1,6 @@
 """The conversation: messages and tool calls, frozen, JSON both ways, shaped as OpenAI and TRL shape them."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -55,10 +55,6 @@ class Message(BaseModel):
     def tool(cls, content: str, call: ToolCall) -> Self:
         """Return the tool message that answers `call`."""
         return cls(role="tool", content=content, tool_call_id=call.id, name=call.name)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the message with its empty fields left out, for JSON records."""
-        return self.model_dump(mode="json", exclude_defaults=True) | {"role": self.role, "content": self.content}
 
 
 Observation = tuple[Message, ...]

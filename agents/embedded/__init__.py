@@ -5,7 +5,7 @@ What it is: a Qwen3 architecture of 718,912 parameters (width 128, 3 layers, 4 q
 BPE of 1000 tokens in which a digit always stands alone. Its template is ChatML with calls as JSON between `<tool_call>`
 tags and a list of the tools' names and argument names; it only ever appends.
 
-What it has seen: scripted references of `calculator` (8,000 tasks) and `code_exec` (all 18,945), training split alone,
+What it has seen: scripted references of `calculator` (8,000 tasks) and `code_exec` (18,945), training split alone,
 3,000 batches of 32. After them every held-out task was within its reach: sampled at temperature 1 it solved 0.996 of
 256 in `calculator` and 0.980 in `code_exec`.
 

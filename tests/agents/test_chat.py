@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agents.chat import ChatCodec, examine
+from agents.codec import as_template_message
 from agents.response_template import ResponseTemplateSyntax
 from envs import Message, ToolCall
 from tests.agents.tiny import make_tokenizer
@@ -34,7 +35,9 @@ def rendered(tokenizer: Any, messages: list[dict[str, Any]]) -> list[int]:
 
 
 def test_an_opening_has_the_ids_of_the_rendered_conversation(codec, tokenizer):
-    assert list(codec.open(OPENING, TOOLS)) == rendered(tokenizer, [message.as_dict() for message in OPENING])
+    assert list(codec.open(OPENING, TOOLS)) == rendered(
+        tokenizer, [as_template_message(message) for message in OPENING]
+    )
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -48,7 +51,7 @@ def test_open_completion_and_extension_are_the_conversation_rendered_whole(codec
     ids = (*codec.open(OPENING, TOOLS), *completion, *codec.extend(results, TOOLS))
     written = [{"function": {"name": "add", "arguments": {"a": k}}} for k in range(count)]
     whole = [
-        *(message.as_dict() for message in OPENING),
+        *(as_template_message(message) for message in OPENING),
         {"role": "assistant", "content": "", "tool_calls": written},
         *({"role": "tool", "content": result.content} for result in results),
     ]
@@ -58,7 +61,7 @@ def test_open_completion_and_extension_are_the_conversation_rendered_whole(codec
 def test_a_user_message_extends_an_answered_turn(codec, tokenizer):
     completion = tokenizer.encode("<think>\n\n</think>\n\nIt is 3.<|im_end|>")
     ids = (*codec.open(OPENING, TOOLS), *completion, *codec.extend((Message.user("Sure?"),), TOOLS))
-    whole = [m.as_dict() for m in (*OPENING, Message.assistant("It is 3."), Message.user("Sure?"))]
+    whole = [as_template_message(m) for m in (*OPENING, Message.assistant("It is 3."), Message.user("Sure?"))]
     assert list(ids) == rendered(tokenizer, whole)
 
 

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,20 +20,13 @@ messages = st.builds(
 @settings(deadline=None)
 @given(messages)
 def test_a_message_survives_json(message: Message) -> None:
-    assert Message.model_validate(json.loads(json.dumps(message.as_dict()))) == message
     assert Message.model_validate_json(message.model_dump_json()) == message
-
-
-def test_a_record_holds_role_and_content_and_no_empty_field() -> None:
-    assert Message.assistant().as_dict() == {"role": "assistant", "content": ""}
-    assert Message.user("hi").as_dict() == {"role": "user", "content": "hi"}
 
 
 def test_malformed_arguments_stay_as_written() -> None:
     call = ToolCall(name="no such tool", arguments='{"a": ', id="7")
-    assert Message.assistant("", call).as_dict()["tool_calls"] == [
-        {"name": "no such tool", "arguments": '{"a": ', "id": "7"}
-    ]
+    read = Message.model_validate_json(Message.assistant("", call).model_dump_json())
+    assert read.tool_calls[0].arguments == '{"a": '
 
 
 def test_a_tool_message_names_the_call_it_answers() -> None:
